@@ -1,0 +1,117 @@
+"""The bytes of NATS and JetStream: header blocks, ack subjects, answers and errors.
+
+Pure functions on bytes, so that the link and everything above parse only what they look at. Header names are matched
+as sent: the server and this package write them in one spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from jetmill.errors import BusError, NotFoundError, RefusedError
+
+HEADER_LINE = b"NATS/1.0\r\n"
+WRONG_LAST_SEQUENCE = (10071, 10164)
+
+
+class AckToken(NamedTuple):
+    """What a `$JS.ACK.…` subject tells of its delivery."""
+
+    stream: str
+    consumer: str
+    num_delivered: int
+    stream_seq: int
+    consumer_seq: int
+    timestamp_us: int
+    num_pending: int
+
+
+class ApiError(msgspec.Struct):
+    """The `error` member of a JetStream answer."""
+
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _Answer(msgspec.Struct):
+    error: ApiError | None = None
+
+
+_answer_decoder = msgspec.json.Decoder(_Answer)
+
+
+def build_headers(headers: Mapping[str, str]) -> bytes:
+    """The lines of a header block, without its first and its empty last line; values must hold no line breaks."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+
+
+def parse_header(head: bytes | None, name: str) -> str | None:
+    """The first value of a header in a raw block."""
+    if head is None:
+        return None
+    mark = b"\r\n" + name.encode() + b":"
+    at = head.find(mark)
+    if at < 0:
+        return None
+    at += len(mark)
+    return head[at : head.find(b"\r\n", at)].strip().decode()
+
+
+def parse_status(head: bytes | None) -> int:
+    """The status of a raw block, 0 without one."""
+    if head is None or head[8:9] != b" ":
+        return 0
+    digits = head[9:12]
+    return int(digits) if digits.isdigit() else 0
+
+
+def parse_description(head: bytes | None) -> str:
+    """The words after the status."""
+    if head is None:
+        return ""
+    return head[12 : head.find(b"\r\n")].strip().decode()
+
+
+def parse_ack_token(reply: bytes) -> AckToken:
+    """Read a `$JS.ACK` subject of 9 tokens, or of 11 and more (domain and account hash after `ACK`).
+
+    Raises BusError for anything else.
+    """
+    tokens = reply.split(b".")
+    if len(tokens) >= 11:
+        del tokens[2:4]
+    if len(tokens) < 9 or tokens[1] != b"ACK":
+        raise BusError(f"not an ack subject: {reply!r}")
+    return AckToken(
+        tokens[2].decode(),
+        tokens[3].decode(),
+        int(tokens[4]),
+        int(tokens[5]),
+        int(tokens[6]),
+        int(tokens[7]) // 1000,
+        int(tokens[8]),
+    )
+
+
+def make_error(error: ApiError, subject: str) -> BusError:
+    """The exception for a JetStream error."""
+    text = f"{subject}: {error.description} ({error.err_code or error.code})"
+    if error.err_code in WRONG_LAST_SEQUENCE:
+        return RefusedError(text, code=error.err_code)
+    if error.code == 404:
+        return NotFoundError(text, code=error.err_code or 404)
+    return BusError(text, code=error.err_code or error.code)
+
+
+def raise_for_error(payload: bytes, subject: str) -> None:
+    """Raise what a JetStream API answer refuses with; BusError too for an answer that is not JSON."""
+    try:
+        error = _answer_decoder.decode(payload).error
+    except msgspec.MsgspecError as err:
+        raise BusError(f"{subject}: the answer is not JSON") from err
+    if error is not None:
+        raise make_error(error, subject)
