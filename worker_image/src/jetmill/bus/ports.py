@@ -1,0 +1,304 @@
+"""What Jetmill asks of its bus: small ports, two adapters (JetStream, memory), one conformance suite.
+
+Hot-path methods (`append`, `publish`, `ack`, `nak`) do not await: they buffer a write and, where an answer matters,
+return an `asyncio.Future`, so that everything that becomes ready in one turn of the loop leaves together. All others
+are coroutines. Errors are those of `jetmill.errors`: RefusedError (a compare-and-set lost), NoAnswerError (nobody
+knows), PermissionDeniedError, NotFoundError, BusError. One Bus belongs to one event loop.
+
+Sequences count from 1 and grow; times are µs since the Unix epoch by the server's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from jetmill.protocol.hint import Hint
+from jetmill.protocol.record import Band, Entry, Holder, JobSettings, Presence
+from jetmill.protocol.subject import Subjects
+
+
+class Ledger(Protocol):
+    """The append-only record of each job; the truth."""
+
+    def append(self, job_id: str, data: bytes, *, expected: int) -> asyncio.Future[int]:
+        """Append an encoded record if the chain's last sequence is `expected` (0: no chain yet); the future gives its
+        sequence, or RefusedError, NoAnswerError (it may yet land), BusError (the stream is full: nothing was stored).
+        """
+        ...
+
+    async def read(self, job_id: str) -> Entry | None:
+        """The last record of a job, read after all writes that were answered before."""
+        ...
+
+    async def read_at(self, seq: int) -> Entry | None:
+        """The record at a sequence, or None if it was purged."""
+        ...
+
+    async def read_chain(self, job_id: str) -> list[Entry]:
+        """All the records of a job, oldest first."""
+        ...
+
+    async def last_seq(self) -> int:
+        """The sequence of the newest message in the ledger, 0 if it is empty."""
+        ...
+
+    def follow(self, *, start: int = 1, job_id: str | None = None, until: int | None = None) -> AsyncIterator[list[Entry]]:
+        """Records in order from sequence `start`, in lists of at most 2,000, then live ones as they come; ends when
+        everything up to sequence `until` was given. Goes on by itself after a reconnect, skipping and repeating nothing.
+        A message that cannot be decoded raises CodecError.
+        """
+        ...
+
+    async def purge(self, job_id: str) -> None:
+        """Remove a chain, whole."""
+        ...
+
+    def append_holder(self, key_hash: str, holder: Holder, *, expected: int) -> asyncio.Future[int]:
+        """Write the holder of a gate by compare-and-set."""
+        ...
+
+    async def read_holder(self, key_hash: str) -> tuple[int, Holder] | None:
+        """The holder of a gate with its sequence."""
+        ...
+
+
+class Delivery(Protocol):
+    """A hint in hand. Everything but the reads is a buffered write that nobody waits for."""
+
+    id: str
+    job: str
+    band: Band
+    body: bytes
+    seq: int | None
+    """Jm-Seq."""
+    time: int
+    """µs: when JetStream stored this message; what *due* is judged by."""
+    deliveries: int
+    token: str
+    """What `Queue.working` needs to extend the delivery from another connection."""
+
+    def ack(self) -> None:
+        """Done with: the message leaves the queue."""
+        ...
+
+    def nak(self, delay_seconds: float = 0.0) -> None:
+        """Give it back, to be delivered again after the delay."""
+        ...
+
+
+class Pull(Protocol):
+    """Standing demand on one band's consumer; deliveries come by callback, never more than wanted."""
+
+    outstanding: int
+    """Wanted and not yet delivered."""
+
+    def want(self, count: int) -> None:
+        """Ask for `count` more deliveries."""
+        ...
+
+    def stop(self) -> None:
+        """Take nothing more; what is under way goes to another worker."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What lies in a Job's queue."""
+
+    ready: int
+    in_flight: int
+    delayed: int
+
+
+class Queue(Protocol):
+    """The hints of every Job."""
+
+    def publish(self, hint: Hint) -> asyncio.Future[None]:
+        """Put a hint: ready, or (with `due`) delayed, replacing an earlier delayed one. NoAnswerError: put it again."""
+        ...
+
+    def pull(self, job: str, band: Band, on_delivery: Callable[[Delivery], None]) -> Pull:
+        """Begin to take from a band; nothing comes before `want`. Survives reconnects and a consumer that is not there yet."""
+        ...
+
+    def working(self, token: str) -> None:
+        """Extend a delivery by the lease time."""
+        ...
+
+    async def last_seq(self, job: str) -> int:
+        """The sequence of the newest message in a Job's queue stream."""
+        ...
+
+    async def purge(self, job: str, job_id: str, *, up_to: int) -> None:
+        """Remove the job's hints, ready and delayed, whose sequence is below `up_to`."""
+        ...
+
+    async def hinted(self, job: str) -> set[str]:
+        """The ids that have a hint, ready, in hand or delayed."""
+        ...
+
+    async def depth(self, job: str) -> Depth:
+        """How much waits; NotFoundError without a queue."""
+        ...
+
+
+class Admin(Protocol):
+    """Streams, consumers and settings; only reconcilers write."""
+
+    async def apply_namespace(self, *, replicas: int = 1) -> None:
+        """Create or update the streams and buckets of the namespace; idempotent."""
+        ...
+
+    async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:
+        """Create or update a Job's queue stream, its three consumers (paused if suspended) and its settings; idempotent."""
+        ...
+
+    async def remove_job(self, job: str) -> None:
+        """Remove a Job's settings and its queue stream, hints included; the ledger stays."""
+        ...
+
+    async def settings(self, job: str) -> JobSettings | None:
+        """The settings of a Job, read now."""
+        ...
+
+    async def all_settings(self) -> list[JobSettings]:
+        """The settings of every Job, by name."""
+        ...
+
+    async def watch_settings(self, on_change: Callable[[str, JobSettings | None], None]) -> Callable[[], None]:
+        """Call `on_change(job, settings)` for every Job now and at each change (None: removed); returns the way to stop."""
+        ...
+
+
+class PresenceBoard(Protocol):
+    """Which workers live."""
+
+    async def put(self, presence: Presence, *, ttl_seconds: float) -> None:
+        """Say that the worker lives, for `ttl_seconds` from now."""
+        ...
+
+    async def remove(self, worker: str) -> None:
+        """The worker has gone, orderly."""
+        ...
+
+    async def get(self, worker: str) -> Presence | None:
+        """The presence of a worker, read from the leader; None: absent."""
+        ...
+
+    async def all(self) -> list[Presence]:
+        """Every worker that lives."""
+        ...
+
+
+class Payloads(Protocol):
+    """Payloads and results too large for a record."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Store under a name; the same name again replaces."""
+        ...
+
+    async def get(self, name: str) -> bytes:
+        """Fetch; NotFoundError."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Remove; removing what is not there is no error."""
+        ...
+
+
+class Signals(Protocol):
+    """What may be lost: pushes that spare a wait."""
+
+    def cancel(self, job_id: str) -> None:
+        """Tell whoever runs the job to stop."""
+        ...
+
+    def on_cancel(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call back with each id that is told to stop; returns the way to stop listening."""
+        ...
+
+    def wake(self, job: str) -> None:
+        """Say that there is work for a Job."""
+        ...
+
+    def on_wake(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call back with the name of each Job that is woken."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLine:
+    """A progress report or a log line of one job, as JSON bytes."""
+
+    id: str
+    kind: str
+    """`progress` or `log`."""
+    seq: int
+    time: int
+    data: bytes
+
+
+class Events(Protocol):
+    """Events that applications publish, and what a running job tells: progress and log lines."""
+
+    def publish(self, event_type: str, data: bytes, *, event_id: str) -> asyncio.Future[int]:
+        """Put an encoded CloudEvent on the bus; the same `event_id` again (within two minutes) is stored once."""
+        ...
+
+    def trace(self, job_id: str, kind: str, data: bytes) -> None:
+        """Note a progress report or a log line; may be lost."""
+        ...
+
+    def traces(self, job_id: str, *, kind: str, live: bool = False) -> AsyncIterator[list[TraceLine]]:
+        """What was noted, oldest first; with `live` it goes on as more comes."""
+        ...
+
+
+@dataclass(slots=True)
+class Bus:
+    """All the ports over one connection to one namespace; made by `jetmill.bus.connect`."""
+
+    subjects: Subjects
+    ledger: Ledger
+    queue: Queue
+    admin: Admin
+    presence: PresenceBoard
+    payloads: Payloads
+    signals: Signals
+    events: Events
+    link: Link
+
+
+class Link(Protocol):
+    """The connection beneath a Bus."""
+
+    threaded: bool
+    """Heartbeats need a connection of their own in another thread (false in memory, where all share one loop)."""
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection now."""
+        ...
+
+    @property
+    def connected_seconds(self) -> float:
+        """For how long, 0.0 without; absence of a worker counts only after one presence TTL."""
+        ...
+
+    def now(self) -> int:
+        """The server's clock, µs."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until the write buffer has room; a bulk producer asks now and then."""
+        ...
+
+    async def close(self) -> None:
+        """Flush what is buffered, then leave; idempotent."""
+        ...
+
+
+Connect = Callable[[], Awaitable[Bus]]

@@ -1,0 +1,61 @@
+"""Names that can be subject tokens.
+
+A name ends up between the dots of a NATS subject, in a stream's name and in a Kubernetes object's name, so one
+rule serves all: an RFC 1123 label. Anything else is refused here, before it can become a wildcard (`*`, `>`), a
+second token (`.`) or a protocol break (a space, a line feed).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from jetmill.errors import InvalidNameError
+
+JobName = NewType("JobName", str)
+JobId = NewType("JobId", str)
+Namespace = NewType("Namespace", str)
+WorkerId = NewType("WorkerId", str)
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_CURE = "use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
+MAX_EVENT_LABELS = 8
+
+
+def is_label(text: str) -> bool:
+    """Tell whether `text` is an RFC 1123 label."""
+    return _LABEL.fullmatch(text) is not None
+
+
+def parse_label(text: str, *, field: str) -> str:
+    """Return `text` if it is an RFC 1123 label; raise InvalidNameError that names `field` otherwise."""
+    if not isinstance(text, str) or _LABEL.fullmatch(text) is None:
+        raise InvalidNameError(f"{field}: {text!r:.80} cannot be a name", field=field, cure=_CURE)
+    return text
+
+
+def parse_job_name(text: str, *, field: str = "job") -> JobName:
+    """Return the name of a Job, or raise InvalidNameError."""
+    return JobName(parse_label(text, field=field))
+
+
+def parse_job_id(text: str, *, field: str = "id") -> JobId:
+    """Return a job's id, or raise InvalidNameError; `id_from_key` makes one of any text."""
+    if not isinstance(text, str) or _LABEL.fullmatch(text) is None:
+        raise InvalidNameError(f"{field}: {text!r:.80} cannot be an id", field=field, cure=f"{_CURE}, or id_from_key()")
+    return JobId(text)
+
+
+def parse_namespace(text: str, *, field: str = "namespace") -> Namespace:
+    """Return a namespace, or raise InvalidNameError."""
+    return Namespace(parse_label(text, field=field))
+
+
+def parse_event_type(text: str, *, field: str = "type") -> str:
+    """Return an event type: one to eight labels joined by dots; raise InvalidNameError otherwise."""
+    labels = text.split(".") if isinstance(text, str) else []
+    if not 1 <= len(labels) <= MAX_EVENT_LABELS or not all(map(is_label, labels)):
+        raise InvalidNameError(
+            f"{field}: {text!r:.80} cannot be an event type", field=field, cure="use one to eight labels joined by dots"
+        )
+    return text

@@ -1,0 +1,184 @@
+"""What is written down: records of the ledger, and what rides in them.
+
+A record repeats what the next step needs, so that nobody has to read the chain to go on. What never changes within
+an enqueueing (the payload and the call's options) stands in the record that began it; the others point to it
+by `payload_seq`. A hint's body is a record with the payload put back in, so a worker needs no read.
+
+Times are whole microseconds since the Unix epoch. Fields that are not set are not written. Readers ignore fields
+that they do not know and refuse versions that they do not know: an older worker reads a newer record.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from jetmill.protocol.state import CLAIMED, FINAL, OPEN, WAITING, Reason, State
+
+VERSION = 1
+Band = Literal["high", "normal", "low"]
+
+
+class Struct(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """The settings that all messages share."""
+
+
+class PayloadRef(Struct):
+    """A payload or result that lies in the object store."""
+
+    name: str
+    """The object's name in the bucket of payloads."""
+    bytes: int
+    sha256: str
+
+
+class ErrorInfo(Struct):
+    """What went wrong, for people."""
+
+    type: str
+    """The exception's qualified class name."""
+    message: str
+    traceback: str = ""
+    """At most 16 KiB, the end kept."""
+
+
+class Call(Struct):
+    """What the caller asked for; fixed for one enqueueing, written once."""
+
+    user: str | None = None
+    labels: dict[str, str] | None = None
+    trace: str | None = None
+    """A W3C `traceparent`."""
+    max_retries: int | None = None
+    timeout_seconds: float | None = None
+    start_by: int | None = None
+    """µs; not started by then, it is skipped as `expired`."""
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing was asked for, so that it need not be written."""
+        return self == _NO_CALL
+
+
+_NO_CALL = Call()
+
+
+class Record(Struct):
+    """One link of a job's chain."""
+
+    v: int = VERSION
+    state: State
+    enqueueing: int
+    """Counts from 1; a person's retry begins the next."""
+    attempt: int
+    """Counts from 1; the attempt that runs, ran last, or (waiting) will run (`retrying`: that ended)."""
+    crashes: int = 0
+    """Takeovers in this enqueueing."""
+    job: str
+    band: Band = "normal"
+    time: int
+    """µs, by the writer's clock; the stream's own timestamp is the one that counts."""
+    by: str
+    """Who wrote it: `client:…`, `worker:…`, `keeper:…`, `planner:…` or a person's name."""
+    lease: str | None = None
+    """Of the claim, in `running` and `cancelling`."""
+    worker: str | None = None
+    """The process that claimed or finished it."""
+    due: int | None = None
+    """µs; in `scheduled` and `retrying`."""
+    reason: Reason | None = None
+    max_retries: int | None = None
+    """The limit in force at this claim; in `running`."""
+    gate: str | None = None
+    schedule: str | None = None
+    generation: int | None = None
+    payload: msgspec.Raw | None = None
+    payload_ref: PayloadRef | None = None
+    call: Call | None = None
+    payload_seq: int | None = None
+    """The sequence of the record that holds payload and call, where this one does not."""
+    result: msgspec.Raw | None = None
+    result_ref: PayloadRef | None = None
+    error: ErrorInfo | None = None
+
+    @property
+    def final(self) -> bool:
+        """Nothing runs or waits any more."""
+        return self.state in FINAL
+
+    @property
+    def open(self) -> bool:
+        """Somebody still has to do something."""
+        return self.state in OPEN
+
+    @property
+    def waiting(self) -> bool:
+        """Free to be claimed, now or when due."""
+        return self.state in WAITING
+
+    @property
+    def claimed(self) -> bool:
+        """Under somebody's lease."""
+        return self.state in CLAIMED
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A record where it lies."""
+
+    id: str
+    seq: int
+    time: int
+    """µs, the stream's timestamp."""
+    record: Record
+
+
+class Holder(Struct):
+    """Who holds a gate; valid while that job is open in that enqueueing."""
+
+    v: int = VERSION
+    id: str
+    enqueueing: int
+
+
+class JobSettings(Struct):
+    """One Job as its reconciler declares it, for clients and workers; what is None was not declared."""
+
+    v: int = VERSION
+    job: str
+    generation: int = 0
+    handler: str | None = None
+    command: list[str] | None = None
+    concurrency: int | None = None
+    executor: Literal["auto", "async", "thread", "process"] | None = None
+    timeout_seconds: float | None = None
+    lease_seconds: float = 30.0
+    max_retries: int | None = None
+    initial_delay_seconds: float | None = None
+    factor: float | None = None
+    max_delay_seconds: float | None = None
+    jitter: bool | None = None
+    payload_schema: msgspec.Raw | None = None
+    payload_max_bytes: int = 1_048_576
+    succeeded_seconds: float = 86_400.0
+    """How long a chain that ended well (or was skipped or cancelled) is kept."""
+    failed_seconds: float = 1_209_600.0
+    suspend: bool = False
+
+
+class Presence(Struct):
+    """What a worker process says of itself while it lives."""
+
+    v: int = VERSION
+    worker: str
+    jobs: list[str]
+    slots: int
+    running: list[str] = []
+    """Ids of the jobs in hand, at most 1,000."""
+    busy: int = 0
+    service_seconds: float = 0.0
+    """Smoothed run time of a job."""
+    started: int = 0
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    draining: bool = False

@@ -1,0 +1,140 @@
+"""The next record of a chain: one pure builder for each arrow of the diagram.
+
+Each takes the record that it follows and returns the one to append. What the next step needs is carried over;
+payload and call are pointed to by `payload_seq`. `at` is the entry's own sequence, for the first record has the
+payload in itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from jetmill.protocol.outcome import Cancelled, Failed, Interrupted, Outcome, Retry, Succeeded
+from jetmill.protocol.record import Entry, ErrorInfo, Record
+from jetmill.protocol.state import Reason, State
+
+
+def payload_seq(entry: Entry) -> int:
+    """The sequence of the record that holds the payload and the call of this entry's enqueueing."""
+    return entry.record.payload_seq or entry.seq
+
+
+def _follow(entry: Entry, state: State, *, time: int, by: str, **fields: Any) -> Record:
+    last = entry.record
+    values: dict[str, Any] = {
+        "enqueueing": last.enqueueing,
+        "attempt": last.attempt,
+        "crashes": last.crashes,
+        "worker": None,
+        "payload_seq": payload_seq(entry),
+        **fields,
+    }
+    return Record(
+        state=state,
+        job=last.job,
+        band=last.band,
+        time=time,
+        by=by,
+        gate=last.gate,
+        schedule=last.schedule,
+        generation=last.generation,
+        **values,
+    )
+
+
+def build_claim(entry: Entry, *, lease: str, worker: str, time: int, max_retries: int | None) -> Record:
+    """`running` after a waiting record, or (a takeover, crashes + 1) after `running`."""
+    last = entry.record
+    takeover = last.state is State.RUNNING
+    return _follow(
+        entry,
+        State.RUNNING,
+        time=time,
+        by=f"worker:{worker}",
+        lease=lease,
+        worker=worker,
+        max_retries=max_retries,
+        attempt=last.attempt + 1 if last.state is State.RETRYING else last.attempt,
+        crashes=last.crashes + 1 if takeover else last.crashes,
+        reason=Reason.TAKEN_OVER if takeover else None,
+    )
+
+
+def build_outcome(entry: Entry, outcome: Outcome, *, time: int, worker: str) -> Record:
+    """What follows a worker's own claim; after `cancelling` only `succeeded` or `cancelled` can."""
+    by = f"worker:{worker}"
+    if entry.record.state is State.CANCELLING and not isinstance(outcome, Succeeded):
+        outcome = Cancelled()
+    match outcome:
+        case Succeeded(result, result_ref):
+            raw = None if result is None else msgspec.Raw(result)
+            return _follow(
+                entry, State.SUCCEEDED, time=time, by=by, worker=worker, result=raw, result_ref=result_ref
+            )
+        case Retry(delay_seconds, error, reason):
+            due = time + round(delay_seconds * 1_000_000)
+            return _follow(
+                entry, State.RETRYING, time=time, by=by, worker=worker, due=due, error=error, reason=reason
+            )
+        case Failed(reason, error):
+            return _follow(entry, State.FAILED, time=time, by=by, worker=worker, reason=reason, error=error)
+        case Cancelled():
+            return _follow(entry, State.CANCELLED, time=time, by=by, worker=worker)
+        case Interrupted():
+            return _follow(entry, State.QUEUED, time=time, by=by, worker=worker, reason=Reason.INTERRUPTED)
+
+
+def build_cancel(entry: Entry, *, time: int, by: str) -> Record:
+    """`cancelled` after a waiting record, `cancelling` (the owner's lease kept) after `running`."""
+    last = entry.record
+    if last.waiting:
+        return _follow(entry, State.CANCELLED, time=time, by=by)
+    return _follow(
+        entry, State.CANCELLING, time=time, by=by, lease=last.lease, worker=last.worker, max_retries=last.max_retries
+    )
+
+
+def build_skip(entry: Entry, reason: Reason, *, time: int, worker: str) -> Record:
+    """`skipped` after `queued` or `scheduled`: its gate is held, or its starting deadline has passed."""
+    return _follow(entry, State.SKIPPED, time=time, by=f"worker:{worker}", reason=reason)
+
+
+def build_poison(entry: Entry, *, time: int, worker: str) -> Record:
+    """`failed` after a `running` whose owner is gone and whose crash budget is spent."""
+    error = ErrorInfo(
+        type="WorkerLost", message=f"{entry.record.crashes + 1} workers died while they ran this job"
+    )
+    return _follow(
+        entry, State.FAILED, time=time, by=f"worker:{worker}", reason=Reason.POISON, error=error
+    )
+
+
+def build_conclusion(entry: Entry, *, time: int, worker: str) -> Record:
+    """`cancelled` after a `cancelling` whose owner is gone."""
+    return _follow(entry, State.CANCELLED, time=time, by=f"worker:{worker}")
+
+
+def build_reschedule(entry: Entry, *, due: int, time: int, by: str) -> Record:
+    """`scheduled` at another time, after `scheduled`."""
+    return _follow(entry, State.SCHEDULED, time=time, by=by, due=due, reason=Reason.RESCHEDULED)
+
+
+def build_reopen(entry: Entry, *, time: int, by: str) -> Record:
+    """`queued` after a final record: the next enqueueing, attempt 1, no crashes."""
+    return _follow(
+        entry,
+        State.QUEUED,
+        time=time,
+        by=by,
+        enqueueing=entry.record.enqueueing + 1,
+        attempt=1,
+        crashes=0,
+        reason=Reason.REOPENED,
+    )
+
+
+def build_discard(entry: Entry, *, time: int, by: str) -> Record:
+    """`discarded` after `failed`; nothing follows."""
+    return _follow(entry, State.DISCARDED, time=time, by=by, reason=entry.record.reason, error=entry.record.error)

@@ -1,0 +1,76 @@
+"""Where everything lies: subjects, streams and buckets of one namespace.
+
+One object per prefix and namespace; every part that goes into a subject has passed `name.parse_*` before. `_` parts
+the names of streams and buckets because a label may hold `-`.
+"""
+
+from __future__ import annotations
+
+from jetmill.protocol.name import parse_label
+
+BANDS = ("high", "normal", "low")
+DEFAULT_PREFIX = "jm"
+
+
+class Subjects:
+    """The subjects, streams and buckets of `namespace` under `prefix`."""
+
+    def __init__(self, namespace: str, *, prefix: str = DEFAULT_PREFIX) -> None:
+        self.namespace = parse_label(namespace, field="namespace")
+        self.prefix = parse_label(prefix, field="prefix")
+        self.root = f"{prefix}.{namespace}"
+        streams = f"{prefix}_{namespace}"
+        self.ledger_stream = f"{streams}_ledger"
+        self.events_stream = f"{streams}_events"
+        self.trace_stream = f"{streams}_trace"
+        self.jobs_bucket = f"{streams}_jobs"
+        self.workers_bucket = f"{streams}_workers"
+        self.payloads_bucket = f"{streams}_payloads"
+        self.job_prefix = f"{self.root}.job."
+        self.all_jobs = f"{self.root}.job.*"
+        self.cancel_prefix = f"{self.root}.cancel."
+        self._queue_streams = f"{streams}_q_"
+
+    def job(self, job_id: str) -> str:
+        """The chain of one job."""
+        return self.job_prefix + job_id
+
+    def hold(self, key_hash: str) -> str:
+        """The holder record of a gate."""
+        return f"{self.root}.hold.{key_hash}"
+
+    def queue_stream(self, job: str) -> str:
+        """The work queue of one Job."""
+        return self._queue_streams + job
+
+    def queue_filter(self, job: str, band: str) -> str:
+        """What the consumer of one band takes."""
+        return f"{self.root}.q.{job}.{band}.*"
+
+    def hint(self, job: str, band: str, job_id: str) -> str:
+        """A hint that is ready."""
+        return f"{self.root}.q.{job}.{band}.{job_id}"
+
+    def delayed(self, job: str, job_id: str) -> str:
+        """A hint that waits for its time."""
+        return f"{self.root}.at.{job}.{job_id}"
+
+    def cancel(self, job_id: str) -> str:
+        """The push that tells whoever runs the job to stop."""
+        return self.cancel_prefix + job_id
+
+    def wake(self, job: str) -> str:
+        """The call that wakes a Job's workers from zero."""
+        return f"{self.root}.wake.{job}"
+
+    def event(self, event_type: str) -> str:
+        """An event on the bus."""
+        return f"{self.root}.event.{event_type}"
+
+    def progress(self, job_id: str) -> str:
+        """The progress reports of one job."""
+        return f"{self.root}.progress.{job_id}"
+
+    def log(self, job_id: str) -> str:
+        """The log lines of one job."""
+        return f"{self.root}.log.{job_id}"
