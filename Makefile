@@ -1,0 +1,91 @@
+# Every command of the house; CI calls only these. Needs git, make and Python 3.11 or newer, nothing else.
+# The tools live in $(VENV), which is made again when the pinned requirements, a wheel's metadata or Python change.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+PINS := requirements/dev.txt worker_image/pyproject.toml operator/pyproject.toml
+STAMP := $(VENV)/.installed-$(shell { $(PYTHON) --version 2>&1; cat $(PINS); } | cksum | cut -d ' ' -f 1)
+
+SUITES := $(filter conformance integration,$(notdir $(wildcard tests/*)))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+##@ The main commands
+
+.PHONY: test
+test: lint types imports unit $(SUITES) ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
+
+##@ The parts of test
+
+.PHONY: lint types imports unit
+lint: $(STAMP) ## Rules and format (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Types (mypy, strict)
+	$(BIN)/mypy
+
+imports: $(STAMP) ## Which module may import which (import-linter)
+	$(BIN)/lint-imports --no-logo
+
+unit: $(STAMP) ## Tests without any I/O of ours
+	$(PYTEST) tests/unit
+
+.PHONY: conformance integration
+conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-server
+	$(PYTEST) -n 2 tests/conformance
+
+integration: $(STAMP) ## Worker, client, command line and examples, on a real nats-server
+	$(PYTEST) -n 2 tests/integration
+
+##@ Writing
+
+.PHONY: install format docs requirements
+install: $(STAMP) ## The development environment in .venv
+
+format: $(STAMP) ## Put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs ## The documentation, into build/docs; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
+COMPILE := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+requirements: ## Pin requirements/*.in anew (UPGRADE=1: to the newest), with hashes and without addresses
+	$(PYTHON) -m venv build/pin
+	build/pin/bin/pip install --quiet pip-tools
+	cd requirements && for list in dev docs bench; do \
+		env -u PIP_FIND_LINKS ../build/pin/bin/$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file $$list.txt $$list.in || exit 1; \
+	done
+
+##@ Around
+
+.PHONY: clean help
+clean: ## Remove what was built, and the environment
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 ...")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python has no venv module: on Debian, apt-get install python3-venv"; exit 1; }
+	@rm -f $(VENV)/.installed-* $(VENV)/.docs $(VENV)/.bench
+	$(PYTHON) -m venv $(if $(wildcard $(BIN)/python),$(if $(filter-out $(shell $(PYTHON) --version),$(shell $(BIN)/python --version 2>&1)),--clear)) $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e worker_image -e operator
+	@touch $@
+
+# requirements/docs.txt, requirements/bench.txt: only for the targets that want them.
+$(VENV)/.%: requirements/%.txt $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@

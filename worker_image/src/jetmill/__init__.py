@@ -1,0 +1,1 @@
+"""Jetmill: background jobs on NATS JetStream, with every transition in a ledger."""
