@@ -20,11 +20,11 @@ VERSION = 1
 Band = Literal["high", "normal", "low"]
 
 
-class Struct(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+class Struct(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The settings that all messages share."""
 
 
-class PayloadRef(Struct):
+class PayloadRef(Struct, kw_only=True):
     """A payload or result that lies in the object store."""
 
     name: str
@@ -33,7 +33,7 @@ class PayloadRef(Struct):
     sha256: str
 
 
-class ErrorInfo(Struct):
+class ErrorInfo(Struct, kw_only=True):
     """What went wrong, for people."""
 
     type: str
@@ -43,7 +43,7 @@ class ErrorInfo(Struct):
     """At most 16 KiB, the end kept."""
 
 
-class Call(Struct):
+class Call(Struct, kw_only=True):
     """What the caller asked for; fixed for one enqueueing, written once."""
 
     user: str | None = None
@@ -63,7 +63,7 @@ class Call(Struct):
 _NO_CALL = Call()
 
 
-class Record(Struct):
+class Record(Struct, kw_only=True):
     """One link of a job's chain."""
 
     v: int = VERSION
@@ -132,7 +132,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     record: Record
 
 
-class Holder(Struct):
+class Holder(Struct, kw_only=True):
     """Who holds a gate; valid while that job is open in that enqueueing."""
 
     v: int = VERSION
@@ -140,7 +140,7 @@ class Holder(Struct):
     enqueueing: int
 
 
-class JobSettings(Struct):
+class JobSettings(Struct, kw_only=True):
     """One Job as its reconciler declares it, for clients and workers; what is None was not declared."""
 
     v: int = VERSION
@@ -165,7 +165,7 @@ class JobSettings(Struct):
     suspend: bool = False
 
 
-class Presence(Struct):
+class Presence(Struct, kw_only=True):
     """What a worker process says of itself while it lives."""
 
     v: int = VERSION
