@@ -70,7 +70,14 @@ class UnknownJobError(InputError):
 
 
 class CodecError(JetmillError):
-    """Bytes that cannot be read as a message of ours: too big, not JSON, the wrong shape, an unknown version."""
+    """Bytes that cannot be read as a message of ours: too big, not JSON, the wrong shape, an unknown version.
+
+    `seq` is the message's sequence in the ledger, where it was read there: who follows the ledger goes on behind it.
+    """
+
+    def __init__(self, message: str, *, cure: str = "", seq: int = 0) -> None:
+        super().__init__(message, cure=cure)
+        self.seq = seq
 
 
 class JobStateError(JetmillError):

@@ -48,12 +48,14 @@ class Ledger(Protocol):
     def follow(self, *, start: int = 1, job_id: str | None = None, until: int | None = None) -> AsyncIterator[list[Entry]]:
         """Records in order from sequence `start`, in lists of at most 2,000, then live ones as they come; ends when
         everything up to sequence `until` was given. Goes on by itself after a reconnect, skipping and repeating nothing.
-        A message that cannot be decoded raises CodecError.
+        A message that cannot be decoded raises CodecError with its `seq`, after all that came before it was given.
         """
         ...
 
-    async def purge(self, job_id: str) -> None:
-        """Remove a chain, whole."""
+    async def purge(self, job_id: str, *, up_to: int) -> None:
+        """Remove the records of a job whose sequence is below `up_to`: its last one + 1 for the chain, whole. The bound
+        keeps what a person's retry appended meanwhile.
+        """
         ...
 
     def append_holder(self, key_hash: str, holder: Holder, *, expected: int) -> asyncio.Future[int]:
