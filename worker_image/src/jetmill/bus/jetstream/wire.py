@@ -7,6 +7,7 @@ as sent: the server and this package write them in one spelling.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -37,16 +38,51 @@ class ApiError(msgspec.Struct):
     description: str = ""
 
 
+class _ServerTime(msgspec.Struct):
+    time: str | None = None
+
+
+class _Clock(msgspec.Struct):
+    ts: str | None = None
+    server: _ServerTime | None = None
+
+
 class _Answer(msgspec.Struct):
     error: ApiError | None = None
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_clock_decoder = msgspec.json.Decoder(_Clock)
 _answer_decoder = msgspec.json.Decoder(_Answer)
 
 
 def build_headers(headers: Mapping[str, str]) -> bytes:
     """The lines of a header block, without its first and its empty last line; values must hold no line breaks."""
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+
+
+def check_subject(subject: str) -> str:
+    """Return a subject that cannot break the protocol; BusError for an empty one, white space or control characters."""
+    if not subject or " " in subject or not subject.isprintable():
+        raise BusError(f"{subject!r} is no subject")
+    return subject
+
+
+def build_frame(subject: str, reply: str, headers: bytes | None, payload: bytes) -> bytes:
+    """A PUB or HPUB frame; `headers` as `build_headers` makes them."""
+    check_subject(subject)
+    if headers is None:
+        return b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(payload), payload)
+    head_size = len(headers) + 12
+    return b"HPUB %b %b %d %d\r\nNATS/1.0\r\n%b\r\n%b\r\n" % (
+        subject.encode(),
+        reply.encode(),
+        head_size,
+        head_size + len(payload),
+        headers,
+        payload,
+    )
 
 
 def parse_header(head: bytes | None, name: str) -> str | None:
@@ -115,3 +151,22 @@ def raise_for_error(payload: bytes, subject: str) -> None:
         raise BusError(f"{subject}: the answer is not JSON") from err
     if error is not None:
         raise make_error(error, subject)
+
+
+def make_too_big(subject: str, size: int, limit: int) -> BusError:
+    """The exception for a message that the server would not take, with the code that JetStream has for it."""
+    return BusError(f"{subject}: {size} bytes and headers are over the server's limit of {limit}", code=10054)
+
+
+def parse_time_us(text: str) -> int:
+    """µs since the epoch of an RFC 3339 time, nanoseconds cut off; ValueError."""
+    return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+
+
+def parse_server_time_us(payload: bytes) -> int:
+    """The server's time in an answer that tells it as `ts` or `server.time`; ValueError, MsgspecError."""
+    clock = _clock_decoder.decode(payload)
+    text = clock.ts or (clock.server.time if clock.server is not None else None)
+    if text is None:
+        raise ValueError("no time in the answer")
+    return parse_time_us(text)
