@@ -1,13 +1,29 @@
-"""SKELETON: signatures are firm, bodies follow."""
+"""Appends to one stream: pipelined, and grouped into atomic batches when they pile up.
+
+An append alone leaves in the same turn of the loop. While appends come faster than the server answers, they wait here
+until there are enough for an atomic batch (ADR-50), which costs the server one sync for all of them:
+
+    append ──▶ queue ──┬─ few waiting ──────▶ single ──▶ its own verdict
+                       └─ many waiting ─────▶ batch ──┬─ committed: sequences count back from the last
+                                 ▲                    ├─ refused: nothing stored, each again as a single
+                                 └─ a few in flight   └─ unanswered: nobody knows, every member NoAnswerError
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from jetmill.bus.jetstream.link import Link
+import msgspec
+
+from jetmill.bus.jetstream import wire
+from jetmill.bus.jetstream.link import Call, Link
+from jetmill.bus.jetstream.pace import Pace
+from jetmill.errors import BusError, DisconnectedError, NoAnswerError
+
+_BATCH_BYTES = 4 << 20
+_BATCH_DISABLED = 10174
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +34,111 @@ class AppendOptions:
     """The stream has `allow_atomic`; found false by the first refusal too."""
     timeout_seconds: float | None = None
     """None: the link's request timeout."""
-    batch_threshold: int = 64
-    """As many as this must wait before a batch is worth its cost."""
+    batch_threshold: int | None = None
+    """As many as this must wait before a batch is worth its cost; None: found by measuring, see `pace`."""
     batch_size: int = 500
     batches_in_flight: int = 4
     singles_in_flight: int = 256
 
 
+class _PubAck(msgspec.Struct):
+    seq: int = 0
+    count: int = 0
+    error: wire.ApiError | None = None
+
+
+_decode_ack = msgspec.json.Decoder(_PubAck).decode
+
+
+class _Single(Call):
+    """One append: in the queue, alone on the wire, or as a member of a batch."""
+
+    __slots__ = ("appender", "future", "headers", "payload")
+
+    def __init__(self, appender: Appender, subject: str, payload: bytes, headers: bytes | None) -> None:
+        self.appender = appender
+        self.subject = subject
+        self.payload = payload
+        self.headers = headers
+        self.future: asyncio.Future[int] = appender.link.loop.create_future()
+
+    def answer(self, head: bytes | None, payload: bytes) -> bool:  # noqa: ARG002 (a publish is acked without headers)
+        self.appender.single_ended()
+        try:
+            ack = _decode_ack(payload)
+        except msgspec.MsgspecError:
+            self.settle_failed(BusError(f"{self.subject}: the answer to an append is no ack"))
+            return True
+        if ack.error is not None:
+            self.settle_failed(wire.make_error(ack.error, self.subject))
+        else:
+            self.settle(ack.seq)
+        return True
+
+    def fail(self, error: BusError) -> None:
+        self.appender.single_ended()
+        self.settle_failed(error)
+
+    def settle(self, seq: int) -> None:
+        if not self.future.done():
+            self.future.set_result(seq)
+
+    def settle_failed(self, error: BusError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class _Batch(Call):
+    __slots__ = ("appender", "members")
+
+    def __init__(self, appender: Appender, members: list[_Single]) -> None:
+        self.appender = appender
+        self.members = members
+
+    def answer(self, head: bytes | None, payload: bytes) -> bool:  # noqa: ARG002 (as above)
+        members = self.members
+        try:
+            ack = _decode_ack(payload)
+        except msgspec.MsgspecError:
+            ack = _PubAck()
+        if ack.error is not None:
+            self.appender.batch_refused(members, ack.error.err_code)
+        elif ack.count != len(members):
+            self.fail(NoAnswerError(f"{self.subject}: the ack of a batch of {len(members)} counts {ack.count}"))
+        else:
+            self.appender.batch_ended(len(members))
+            for seq, member in enumerate(members, ack.seq - ack.count + 1):
+                member.settle(seq)
+        return True
+
+    def fail(self, error: BusError) -> None:
+        if not isinstance(error, NoAnswerError):  # 503, denied: nothing happened, and it may be true of one member only
+            self.appender.batch_refused(self.members, error.code)
+            return
+        self.appender.batch_ended(len(self.members))
+        for member in self.members:
+            member.settle_failed(type(error)(f"{member.subject}: {error.message}"))
+
+
 class Appender:
-    """Appends to ONE stream over one link: pipelined, grouped into atomic batches under load."""
+    """Appends to ONE stream over one link."""
 
     def __init__(self, link: Link, options: AppendOptions | None = None) -> None:
-        raise NotImplementedError
+        self.link = link
+        self._options = options or AppendOptions()
+        self._atomic = self._options.atomic
+        self._queue: deque[_Single] = deque()
+        self._alone: deque[_Single] = deque()
+        self._pace = Pace(self._options.batch_threshold)
+        self._singles = 0
+        self._ended = 0
+        self._batches = 0
+        self._batched = 0
+        self._batch_id = 0
+        self._id_prefix = link.new_inbox().rpartition(".")[0][-24:] + f"-{id(self):x}-"
+        self._pump_due = False
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._stop_listening = link.on_disconnect(self._fail_queued)
 
     def append(
         self, subject: str, payload: bytes, *, expected: int | None = None, headers: bytes | None = None
@@ -40,17 +149,140 @@ class Appender:
         DisconnectedError (was not sent), PermissionDeniedError, BusError with the server's code and description: 10077
         stream full, 10054 too big, 503 no stream takes the subject. Cancelling the future does not take back the append.
         """
-        raise NotImplementedError
+        if expected is not None:
+            headers = b"Nats-Expected-Last-Subject-Sequence: %d\r\n%b" % (expected, headers or b"")
+        single = _Single(self, subject, payload, headers)
+        if not self.link.connected:
+            single.settle_failed(DisconnectedError(f"{subject}: not connected to {self.link.options.url}"))
+        else:
+            self._queue.append(single)
+            self._pump_soon()
+        return single.future
 
     @property
     def backlog(self) -> int:
         """Appends without a verdict yet."""
-        raise NotImplementedError
+        return len(self._queue) + len(self._alone) + self._singles + self._batched
 
     async def room(self, limit: int = 4000) -> None:
         """Wait until the backlog is under `limit`."""
-        raise NotImplementedError
+        while self.backlog >= limit:
+            waiter: asyncio.Future[None] = self.link.loop.create_future()
+            self._waiters.append((limit, waiter))
+            await waiter
 
     def close(self) -> None:
-        """Fail what is not answered (NoAnswerError, DisconnectedError); idempotent."""
-        raise NotImplementedError
+        """Fail what was not sent (DisconnectedError); what is under way still gets its verdict. Idempotent."""
+        self._stop_listening()
+        self._fail_queued()
+
+    def single_ended(self) -> None:
+        """Take note that a single has its verdict."""
+        self._singles -= 1
+        self._ended += 1
+        self._pump_soon()
+
+    def batch_ended(self, count: int) -> None:
+        """Take note that a batch has its verdict."""
+        self._batches -= 1
+        self._batched -= count
+        self._pump_soon()
+
+    def batch_refused(self, members: list[_Single], code: int) -> None:
+        """Nothing of a batch was stored: send its members again, each alone for a verdict of its own."""
+        if code == _BATCH_DISABLED:
+            self._atomic = False
+        self.batch_ended(len(members))
+        self._alone.extend(members)
+
+    def _pump_soon(self) -> None:
+        if not self._pump_due:
+            self._pump_due = True
+            self.link.loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_due = False
+        options = self._options
+        self._pace.observe(self.link.loop.time(), ended=self._ended, in_flight=0 if self._batches else self._singles)
+        self._ended = 0
+        while self._alone and self._singles < options.singles_in_flight:
+            self._send_single(self._alone.popleft())
+        queue = self._queue
+        while queue:
+            if self._atomic and len(queue) >= self._pace.threshold:
+                if self._batches >= options.batches_in_flight:
+                    break  # meanwhile the next batch grows
+                self._send_batch(self._take_members())
+            elif self._singles < options.singles_in_flight:
+                self._send_single(queue.popleft())
+            else:
+                break
+        self.link.client.flush_now()
+        if self._waiters:
+            self._release_waiters()
+
+    def _send_single(self, single: _Single) -> None:
+        self._singles += 1
+        self.link.call(
+            single,
+            single.subject,
+            single.payload,
+            headers=single.headers,
+            timeout_seconds=self._options.timeout_seconds,
+        )
+
+    def _take_members(self) -> list[_Single]:
+        """As many from the queue as make a batch: each subject once, so that no member follows another."""
+        queue, members, subjects, size = self._queue, [], set[str](), 0
+        while queue and len(members) < self._options.batch_size and size < _BATCH_BYTES:
+            single = queue[0]
+            if single.subject in subjects:
+                break
+            subjects.add(single.subject)
+            size += len(single.payload)
+            members.append(queue.popleft())
+        return members
+
+    def _send_batch(self, members: list[_Single]) -> None:
+        if len(members) == 1:
+            self._send_single(members[0])
+            return
+        self._batches += 1
+        self._batched += len(members)
+        self._batch_id += 1
+        mark = f"Nats-Batch-Id: {self._id_prefix}{self._batch_id}\r\nNats-Batch-Sequence: ".encode()
+        batch = _Batch(self, members)
+        last = members[-1]
+        try:
+            for number, member in enumerate(members[:-1], 1):
+                self.link.publish(
+                    member.subject, member.payload, headers=b"%b%d\r\n%b" % (mark, number, member.headers or b"")
+                )
+        except BusError as error:  # a subject or size that cannot be sent; the server gives up what it has of the batch
+            self.batch_refused(members, error.code)
+            return
+        self.link.call(
+            batch,
+            last.subject,
+            last.payload,
+            headers=b"%b%d\r\nNats-Batch-Commit: 1\r\n%b" % (mark, len(members), last.headers or b""),
+            timeout_seconds=self._options.timeout_seconds,
+        )
+
+    def _fail_queued(self) -> None:
+        queued = [*self._alone, *self._queue]
+        self._alone.clear()
+        self._queue.clear()
+        for single in queued:
+            single.settle_failed(DisconnectedError(f"{single.subject}: the connection broke before this was sent"))
+        self._release_waiters()
+
+    def _release_waiters(self) -> None:
+        backlog = self.backlog
+        kept = []
+        for limit, waiter in self._waiters:
+            if backlog >= limit:
+                kept.append((limit, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+        self._waiters = kept

@@ -1,0 +1,46 @@
+"""When an atomic batch pays: measured from the appends themselves.
+
+A batch costs an R1 file stream a temporary store (some milliseconds), whatever its size; a single costs a sync where
+the server syncs always (200 µs and more), and next to nothing where it does not (10 µs). So the price of a single is
+watched while the server, not we, is what everything waits for: when answers were still missing each time we looked.
+"""
+
+from __future__ import annotations
+
+_BATCH_US = 2500.0
+_MEMBER_US = 15.0
+_SMALLEST_BATCH = 16
+_BUSY = 8
+_SAMPLE = 32
+_NEVER = 1 << 30
+
+
+class Pace:
+    """How many appends must wait before a batch is worth its cost; `fixed` says it instead of measuring."""
+
+    def __init__(self, fixed: int | None = None) -> None:
+        self._fixed = fixed
+        self._began = 0.0
+        self._ended = 0
+        self.single_us: float | None = None
+        self.threshold = _NEVER if fixed is None else fixed
+
+    def observe(self, now: float, *, ended: int, in_flight: int) -> None:
+        """Take note at time `now` (seconds) of singles that ended since the last note, with `in_flight` still on the way."""
+        if self._fixed is not None:
+            return
+        if in_flight < _BUSY:
+            self._began = 0.0
+            return
+        if not self._began:
+            self._began, self._ended = now, 0
+            return
+        self._ended += ended
+        if self._ended >= _SAMPLE:
+            self._learn((now - self._began) / self._ended * 1e6)
+            self._began, self._ended = now, 0
+
+    def _learn(self, sample_us: float) -> None:
+        self.single_us = sample_us if self.single_us is None else (self.single_us + sample_us) / 2
+        saved_us = self.single_us - _MEMBER_US
+        self.threshold = max(_SMALLEST_BATCH, int(_BATCH_US / saved_us)) if saved_us > 0 else _NEVER
