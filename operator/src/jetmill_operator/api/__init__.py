@@ -1,0 +1,7 @@
+"""The kinds of the group `jetmill.dev`, as they stand in manifests: one module each, documented field by field."""
+
+GROUP = "jetmill.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+LATER_KINDS = ("ScheduledJob", "Webhook")
+"""Kinds of the group that this version of Jetmill does not obey yet."""

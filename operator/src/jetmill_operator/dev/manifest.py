@@ -1,0 +1,236 @@
+"""A folder of manifests as Jobs, and whatever is wrong with them.
+
+Reading never raises: each document gives a Job, a fault or nothing (other tools' kinds), and what is wrong with one
+says nothing about the others. Of two Jobs of one name neither is taken, for nobody can know which was meant. Only the
+folder itself is read, not what is below it, as `kubectl apply -f DIR` does.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from jetmill_operator.api import API_VERSION, GROUP, LATER_KINDS
+from jetmill_operator.api.job import Job
+from jetmill_operator.dev.document import Document, ValuePath, format_path, read_documents
+from jetmill_operator.dev.fault import Fault, Note
+
+_SUFFIXES = (".yaml", ".yml")
+_CLOSE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A Job and where it is declared."""
+
+    job: Job
+    document: Document
+
+    @property
+    def line(self) -> int:
+        """The line where its document begins."""
+        return self.document.line_of(())
+
+    def build_fault(self, path: ValuePath, what: str, cure: str) -> Fault:
+        """Build a fault of the value at `path`."""
+        return Fault(self.document.file, self.document.line_of(path), format_path(path), what, cure)
+
+
+@dataclass(slots=True)
+class Manifests:
+    """What a folder declares."""
+
+    jobs: dict[str, Declared] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    faulty: set[str] = field(default_factory=set)
+    """Names of Jobs that are declared, but not so that they could be obeyed."""
+
+    def refuse(self, declared: Declared, fault: Fault) -> None:
+        """Take a Job back because of what was found out later."""
+        self.jobs.pop(declared.job.name, None)
+        self.faulty.add(declared.job.name)
+        self.faults.append(fault)
+
+
+def list_files(folder: Path) -> list[Path]:
+    """List the manifests of a folder, by name; hidden files are none."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def read_manifests(folder: Path, *, namespace: str | None = None) -> Manifests:
+    """Read all manifests of a folder; with a `namespace`, Jobs that name another one are left out with a note."""
+    manifests = Manifests()
+    places: dict[str, list[Declared]] = {}
+    for file in list_files(folder):
+        for document in read_documents(file, shown=_shorten(file)):
+            declared = document if isinstance(document, Fault) else _read_document(document, manifests)
+            if isinstance(declared, Fault):
+                manifests.faults.append(declared)
+            elif declared is not None and _belongs(declared, namespace, manifests):
+                places.setdefault(declared.job.name, []).append(declared)
+    for name, declarations in places.items():
+        if len(declarations) == 1:
+            manifests.jobs[name] = declarations[0]
+        else:
+            _refuse_twins(declarations, manifests)
+    manifests.faults.sort()
+    return manifests
+
+
+def decide_namespace(manifests: Manifests, *, asked: str | None) -> str:
+    """The namespace to work in: what was asked for, else the one that all Jobs agree on, else `default`."""
+    named = {declared.job.metadata.namespace or "default" for declared in manifests.jobs.values()}
+    return asked or (named.pop() if len(named) == 1 else "default")
+
+
+def _shorten(file: Path) -> Path:
+    """A file as it is written from here, if it is below."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def _belongs(declared: Declared, namespace: str | None, manifests: Manifests) -> bool:
+    own = declared.job.metadata.namespace
+    if namespace is None or own is None or own == namespace:
+        return True
+    what = f"Job {declared.job.name} is of namespace {own}, not {namespace}: left out (jetmill dev --namespace {own})"
+    manifests.notes.append(Note(declared.document.file, declared.document.line_of(("metadata", "namespace")), what))
+    return False
+
+
+def _refuse_twins(declarations: list[Declared], manifests: Manifests) -> None:
+    for declared in declarations:
+        others = [other for other in declarations if other is not declared]
+        places = ", ".join(f"{other.document.file}:{other.document.line_of(('metadata', 'name'))}" for other in others)
+        what = f"{declared.job.name} is declared in {places} too"
+        manifests.refuse(declared, declared.build_fault(("metadata", "name"), what, "rename or remove one"))
+
+
+def _read_document(document: Document, manifests: Manifests) -> Declared | Fault | None:
+    """One document as a Job; None for what is not ours, and for one whose faults are noted already."""
+    value = document.value
+    version = value.get("apiVersion") if isinstance(value, dict) else None
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(version, str) or not isinstance(kind, str):
+        return _explain_shape(document)
+    group = version.partition("/")[0]
+    if group != GROUP:
+        return _explain_group(document, group)
+    if kind in LATER_KINDS:
+        what = f"kind {kind} is left out: this version of Jetmill does not run it yet"
+        manifests.notes.append(Note(document.file, document.line_of(("kind",)), what))
+        return None
+    if kind != "Job":
+        cure = _suggest(kind, ("Job", *LATER_KINDS)) or "the kind is Job"
+        return Fault(document.file, document.line_of(("kind",)), "kind", f"no kind {kind!r} in {GROUP}", cure)
+    if version != API_VERSION:
+        line = document.line_of(("apiVersion",))
+        return Fault(document.file, line, "apiVersion", f"no version {version!r}", f"write {API_VERSION}")
+    return _read_job(document, manifests)
+
+
+def _explain_shape(document: Document) -> Fault | None:
+    """A YAML file that is no Kubernetes object is another tool's, unless it looks like one of ours."""
+    value = document.value
+    if not isinstance(value, dict) or not ("kind" in value or "spec" in value):
+        return None
+    missing = "kind" if "apiVersion" in value else "apiVersion"
+    cure = f"add `{missing}: {'Job' if missing == 'kind' else API_VERSION}`"
+    return Fault(document.file, document.line_of((missing,)), missing, "is missing, or no text", cure)
+
+
+def _explain_group(document: Document, group: str) -> Fault | None:
+    if not difflib.get_close_matches(group, [GROUP], cutoff=_CLOSE):
+        return None
+    line = document.line_of(("apiVersion",))
+    return Fault(document.file, line, "apiVersion", f"no group {group!r}", f"did you mean {API_VERSION}?")
+
+
+def _read_job(document: Document, manifests: Manifests) -> Declared | None:
+    try:
+        job = Job.model_validate(document.value)
+    except ValidationError as err:
+        manifests.faults.extend(_build_fault(document, details) for details in err.errors(include_url=False))
+        metadata = document.value.get("metadata")
+        if isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
+            manifests.faulty.add(metadata["name"])
+        return None
+    if job.spec.worker.image is not None:
+        line = document.line_of(("spec", "worker", "image"))
+        manifests.notes.append(Note(document.file, line, f"{job.name} runs the code of this folder, not its image"))
+    return Declared(job, document)
+
+
+def _build_fault(document: Document, details: ErrorDetails) -> Fault:
+    path = details["loc"]
+    refusal = details.get("ctx", {}) if details["type"] == "refused" else {}
+    for part in filter(None, refusal.get("field", "").split(".")):
+        path = (*path, int(part) if part.isdigit() else part)
+    what, cure = _explain(details, path)
+    return Fault(document.file, document.line_of(path), format_path(path), what, cure)
+
+
+def _explain(details: ErrorDetails, path: ValuePath) -> tuple[str, str]:
+    """What is wrong and what to do, in our words where pydantic's are a programmer's."""
+    siblings, doc = _describe(path)
+    shown = f"{details['input']!r:.60}"
+    match details["type"]:
+        case "refused":
+            return details["msg"], str(details["ctx"]["cure"])
+        case "extra_forbidden":
+            name = str(path[-1])
+            return "unknown field", _suggest(name, siblings) or f"the fields here are {', '.join(siblings)}"
+        case "missing":
+            return "is missing", doc or "add it"
+        case "string_pattern_mismatch":
+            return f"{shown} does not fit", doc
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"{shown} is no mapping", "write its fields below it, indented"
+        case _:
+            return f"{shown}: {_lower(details['msg'])}", doc or "change it"
+
+
+def _lower(text: str) -> str:
+    """Begin without a capital."""
+    return text[:1].lower() + text[1:]
+
+
+def _suggest(name: str, known: Iterable[str]) -> str | None:
+    """`did you mean …?`, if something is close; upper and lower case make no difference."""
+    folded = {word.lower().replace("_", ""): word for word in known}
+    close = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=_CLOSE - 0.1)
+    return f"did you mean {folded[close[0]]}?" if close else None
+
+
+def _describe(path: ValuePath) -> tuple[list[str], str]:
+    """The names of the fields beside the last part of `path`, and what its own docstring says."""
+    model: type[BaseModel] | None = Job
+    siblings, doc = list[str](), ""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        if model is None:
+            return [], doc
+        fields = {info.alias or name: info for name, info in model.model_fields.items()}
+        siblings = list(fields)
+        info = fields.get(str(part))
+        doc = _lower((info.description or "").replace("\n", " ").rstrip(".")) if info else ""
+        model = _find_model(info.annotation) if info else None
+    return siblings, doc
+
+
+def _find_model(annotation: Any) -> type[BaseModel] | None:
+    """The model in an annotation: itself, or in a list or an optional."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_find_model, get_args(annotation))), None)
