@@ -1,0 +1,110 @@
+"""Where the suite runs: one namespace on one adapter, with the few things that only its adapter can do."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Protocol
+
+from jetmill.bus.connect import BusOptions, connect
+from jetmill.bus.memory import MemoryWorld, find_world
+from jetmill.bus.ports import Bus
+from support.wait import eventually
+
+
+class Place(Protocol):
+    """What tests ask of the place where they run."""
+
+    namespace: str
+    replicas: int
+
+    async def connect(self, *, namespace: str | None = None) -> Bus:
+        """Another Bus, of the same namespace unless told otherwise; closed with the test."""
+        ...
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let the bus's clock go on by that much."""
+        ...
+
+    async def settle(self, bus: Bus) -> None:
+        """Wait until the server has taken what this bus sent, subscriptions included."""
+        ...
+
+    async def fill_ledger(self, bus: Bus) -> None:
+        """Let the ledger take nothing more."""
+        ...
+
+    async def close(self) -> None:
+        """Close every Bus that was made here."""
+        ...
+
+
+class _Connections:
+    """A fresh namespace and its connections."""
+
+    replicas = 1
+
+    def __init__(self, url: str) -> None:
+        self.namespace = f"t-{secrets.token_hex(6)}"
+        self.url = url
+        self._buses: list[Bus] = []
+
+    async def connect(self, *, namespace: str | None = None) -> Bus:
+        bus = await connect(BusOptions(url=self.url, namespace=namespace or self.namespace))
+        self._buses.append(bus)
+        return bus
+
+    async def close(self) -> None:
+        for bus in self._buses:
+            await bus.link.close()
+
+
+class MemoryPlace(_Connections):
+    """A world in this process, whose clock is moved."""
+
+    def __init__(self) -> None:
+        super().__init__(f"memory://{secrets.token_hex(6)}")
+
+    @property
+    def world(self) -> MemoryWorld:
+        return find_world(self.url.removeprefix("memory://"), namespace=self.namespace)
+
+    async def pass_time(self, seconds: float) -> None:
+        self.world.clock.move(seconds)
+        await asyncio.sleep(0)
+
+    async def settle(self, bus: Bus) -> None:
+        await bus.link.room()
+
+    async def fill_ledger(self, bus: Bus) -> None:
+        self.world.faults.full = True
+
+
+class JetStreamPlace(_Connections):
+    """A namespace on a nats-server, where time passes by itself."""
+
+    def __init__(self, url: str, *, replicas: int = 1) -> None:
+        super().__init__(url)
+        self.replicas = replicas
+
+    async def pass_time(self, seconds: float) -> None:
+        [bus, *_] = self._buses
+        end = bus.link.now() + round(seconds * 1_000_000)
+        await eventually(lambda: bus.link.now() >= end)
+
+    async def settle(self, bus: Bus) -> None:
+        await bus.admin.all_settings()  # one connection is served in order: the answer says that all before was taken
+
+    async def fill_ledger(self, bus: Bus) -> None:
+        import nats
+        from nats.js.api import DiscardPolicy
+
+        client = await nats.connect(self.url)
+        try:
+            js = client.jetstream()
+            info = await js.stream_info(bus.subjects.ledger_stream)
+            info.config.max_msgs = info.state.messages
+            info.config.discard = DiscardPolicy.NEW
+            await js.update_stream(info.config)
+        finally:
+            await client.close()

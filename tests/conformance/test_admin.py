@@ -1,0 +1,149 @@
+"""The port `Admin`: what every adapter promises of streams, consumers and settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.place import Place
+from factories import JOB, make_data, make_hint, make_job_id, make_settings
+from jetmill.bus.ports import Bus
+from jetmill.errors import NotFoundError
+from jetmill.protocol.record import JobSettings
+from support.taker import Taker
+from support.wait import eventually
+
+pytestmark = pytest.mark.conformance
+
+
+async def test_applying_a_namespace_again_keeps_what_is_in_it(bus: Bus, place: Place) -> None:
+    job_id = make_job_id()
+    await bus.ledger.append(job_id, make_data(), expected=0)
+    await bus.admin.apply_namespace(replicas=place.replicas)
+    assert await bus.ledger.read(job_id) is not None
+
+
+async def test_settings_are_read_as_they_were_applied(bus: Bus) -> None:
+    settings = make_settings(handler="shop.tasks:send", lease_seconds=7.5, max_retries=2, command=["true"])
+    await bus.admin.apply_job(settings)
+    assert await bus.admin.settings(JOB) == settings
+
+
+async def test_a_job_that_was_never_applied_has_no_settings(bus: Bus) -> None:
+    assert await bus.admin.settings("nobody") is None
+    assert await bus.admin.all_settings() == []
+
+
+async def test_settings_applied_again_replace_the_former(bus: Bus) -> None:
+    await bus.admin.apply_job(make_settings(max_retries=1))
+    await bus.admin.apply_job(make_settings(max_retries=2))
+    settings = await bus.admin.settings(JOB)
+    assert settings is not None
+    assert settings.max_retries == 2
+
+
+async def test_all_settings_come_by_name(bus: Bus) -> None:
+    for job in ("charlie", "alpha", "bravo"):
+        await bus.admin.apply_job(make_settings(job))
+    assert [settings.job for settings in await bus.admin.all_settings()] == ["alpha", "bravo", "charlie"]
+
+
+async def test_applying_a_job_again_keeps_its_hints(bus: Bus) -> None:
+    await bus.admin.apply_job(make_settings())
+    hint = make_hint()
+    await bus.queue.publish(hint)
+    await bus.admin.apply_job(make_settings(generation=2))
+    await bus.admin.apply_job(make_settings(generation=2))
+    assert await bus.queue.hinted(JOB) == {hint.id}
+    assert (await Taker(bus, want=1).next()).id == hint.id
+
+
+async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_job(make_settings(lease_seconds=600.0))
+    await bus.admin.apply_job(make_settings(lease_seconds=1.0))
+    await bus.queue.publish(make_hint())
+    taker = Taker(bus, want=2)
+    await taker.next()
+    await place.pass_time(1.0)
+    assert (await taker.next()).deliveries == 2
+
+
+async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> None:
+    await bus.admin.apply_job(make_settings())
+    await bus.admin.apply_job(make_settings(suspend=True))
+    hint = make_hint()
+    await bus.queue.publish(hint)
+    taker = Taker(bus, want=1)
+    assert (await bus.queue.depth(JOB)).ready == 1
+    assert taker.taken == []
+    await bus.admin.apply_job(make_settings())
+    assert (await taker.next()).id == hint.id
+
+
+async def test_a_job_may_begin_suspended(bus: Bus) -> None:
+    await bus.admin.apply_job(make_settings(suspend=True))
+    await bus.queue.publish(make_hint())
+    taker = Taker(bus, want=1)
+    assert (await bus.queue.depth(JOB)).ready == 1
+    await bus.admin.apply_job(make_settings())
+    await taker.next()
+
+
+async def test_removing_a_job_takes_its_settings_and_hints_and_leaves_the_ledger(bus: Bus) -> None:
+    job_id = make_job_id()
+    await bus.admin.apply_job(make_settings())
+    await bus.ledger.append(job_id, make_data(), expected=0)
+    await bus.queue.publish(make_hint(id=job_id))
+    await bus.admin.remove_job(JOB)
+    assert await bus.admin.settings(JOB) is None
+    with pytest.raises(NotFoundError):
+        await bus.queue.depth(JOB)
+    assert await bus.ledger.read(job_id) is not None
+    await bus.admin.apply_job(make_settings())
+    assert await bus.queue.hinted(JOB) == set()
+
+
+async def test_removing_a_job_that_is_not_there_is_no_error(bus: Bus) -> None:
+    await bus.admin.remove_job("nobody")
+
+
+async def test_who_watches_hears_of_every_job_now_and_at_each_change(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_job(make_settings("alpha"))
+    heard: list[tuple[str, JobSettings | None]] = []
+    watcher = await place.connect()
+    stop = await watcher.admin.watch_settings(lambda job, settings: heard.append((job, settings)))
+    await eventually(lambda: heard == [("alpha", make_settings("alpha"))])
+    await bus.admin.apply_job(make_settings("bravo"))
+    await bus.admin.apply_job(make_settings("alpha", max_retries=9))
+    await bus.admin.remove_job("bravo")
+    await eventually(lambda: len(heard) >= 4)
+    assert heard[1:] == [
+        ("bravo", make_settings("bravo")),
+        ("alpha", make_settings("alpha", max_retries=9)),
+        ("bravo", None),
+    ]
+    stop()
+
+
+async def test_who_stops_watching_hears_no_more(bus: Bus) -> None:
+    stopped: list[str] = []
+    heard: list[str] = []
+    stop = await bus.admin.watch_settings(lambda job, _: stopped.append(job))
+    await bus.admin.watch_settings(lambda job, _: heard.append(job))
+    stop()
+    stop()
+    await bus.admin.apply_job(make_settings())
+    await eventually(lambda: heard == [JOB])
+    assert stopped == []
+
+
+async def test_namespaces_do_not_see_each_other(bus: Bus, place: Place) -> None:
+    other = await place.connect(namespace="elsewhere" + place.namespace[-8:])
+    await other.admin.apply_namespace(replicas=place.replicas)
+    job_id = make_job_id()
+    await bus.admin.apply_job(make_settings())
+    await bus.ledger.append(job_id, make_data(), expected=0)
+    assert await other.ledger.read(job_id) is None
+    assert await other.ledger.last_seq() == 0
+    assert await other.admin.all_settings() == []
+    with pytest.raises(NotFoundError):
+        await other.queue.depth(JOB)

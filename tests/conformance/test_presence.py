@@ -1,0 +1,70 @@
+"""The port `PresenceBoard`: what every adapter promises."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.place import Place
+from factories import make_presence
+from jetmill.bus.ports import Bus
+from support.wait import eventually
+
+pytestmark = pytest.mark.conformance
+
+
+async def test_a_worker_is_there_as_it_said(bus: Bus, place: Place) -> None:
+    presence = make_presence(running=["a", "b"], busy=2, service_seconds=0.25, draining=True)
+    await bus.presence.put(presence, ttl_seconds=30)
+    reader = await place.connect()
+    assert await reader.presence.get("worker-1") == presence
+    assert await reader.presence.all() == [presence]
+
+
+async def test_nobody_is_there_who_never_said_so(bus: Bus) -> None:
+    assert await bus.presence.get("worker-1") is None
+    assert await bus.presence.all() == []
+
+
+async def test_a_worker_that_says_nothing_more_is_absent_after_its_time(bus: Bus, place: Place) -> None:
+    await bus.presence.put(make_presence("quiet"), ttl_seconds=1)
+    await bus.presence.put(make_presence("alive"), ttl_seconds=60)
+    assert await bus.presence.get("quiet") is not None
+    await place.pass_time(1)
+
+    async def gone() -> bool:
+        return await bus.presence.get("quiet") is None
+
+    await eventually(gone)
+    assert [presence.worker for presence in await bus.presence.all()] == ["alive"]
+
+
+async def test_a_worker_that_says_it_again_stays(bus: Bus, place: Place) -> None:
+    for busy in range(6):
+        await bus.presence.put(make_presence(busy=busy), ttl_seconds=1)
+        await place.pass_time(0.4)
+    presence = await bus.presence.get("worker-1")
+    assert presence is not None
+    assert presence.busy == 5
+
+
+async def test_what_a_worker_said_last_counts(bus: Bus) -> None:
+    await bus.presence.put(make_presence(busy=1), ttl_seconds=30)
+    await bus.presence.put(make_presence(busy=2), ttl_seconds=30)
+    assert await bus.presence.all() == [make_presence(busy=2)]
+
+
+async def test_a_worker_that_left_orderly_is_gone_at_once(bus: Bus) -> None:
+    await bus.presence.put(make_presence("first"), ttl_seconds=30)
+    await bus.presence.put(make_presence("second"), ttl_seconds=30)
+    await bus.presence.remove("first")
+    assert await bus.presence.get("first") is None
+    assert [presence.worker for presence in await bus.presence.all()] == ["second"]
+
+
+async def test_a_worker_may_leave_twice_and_come_back(bus: Bus) -> None:
+    await bus.presence.remove("worker-1")
+    await bus.presence.put(make_presence(), ttl_seconds=30)
+    await bus.presence.remove("worker-1")
+    await bus.presence.remove("worker-1")
+    await bus.presence.put(make_presence(busy=3), ttl_seconds=30)
+    assert await bus.presence.get("worker-1") == make_presence(busy=3)

@@ -1,0 +1,397 @@
+"""The port `Queue`: what every adapter promises of hints, deliveries and demand."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from conformance.place import Place
+from factories import JOB, make_hint, make_settings
+from jetmill.bus.ports import Bus, Depth
+from jetmill.errors import BusError, NotFoundError
+from jetmill.protocol.hint import Hint
+from support.taker import Taker
+from support.wait import eventually, soon
+
+pytestmark = pytest.mark.conformance
+
+LEASE_SECONDS = 1.0
+LATER = 2_000_000
+"""µs; far enough for a test to do something before."""
+
+
+@pytest.fixture
+async def queue(bus: Bus) -> Bus:
+    """A bus with the queue of one Job, whose lease time is short."""
+    await bus.admin.apply_job(make_settings(JOB, lease_seconds=LEASE_SECONDS))
+    return bus
+
+
+async def publish(bus: Bus, count: int = 1, **fields: object) -> list[Hint]:
+    hints = [make_hint(**fields) for _ in range(count)]
+    await soon(asyncio.gather(*(bus.queue.publish(hint) for hint in hints)))
+    return hints
+
+
+async def depth_is(bus: Bus, *, ready: int = 0, in_flight: int = 0, delayed: int = 0) -> None:
+    expected = Depth(ready=ready, in_flight=in_flight, delayed=delayed)
+
+    async def same() -> bool:
+        return await bus.queue.depth(JOB) == expected
+
+    await eventually(same, what=f"{expected}, is {await bus.queue.depth(JOB)}")
+
+
+async def test_a_hint_arrives_as_it_was_published(queue: Bus) -> None:
+    before = queue.link.now()
+    taker = Taker(queue, want=1)
+    [hint] = await publish(queue, body=b'{"v":1,"x":"\xc3\xa4"}', seq=42)
+    delivery = await taker.next()
+    assert (delivery.id, delivery.job, delivery.band) == (hint.id, JOB, "normal")
+    assert (delivery.body, delivery.seq, delivery.deliveries) == (hint.body, 42, 1)
+    assert before - 1_000_000 <= delivery.time <= queue.link.now() + 1_000_000
+
+
+async def test_a_hint_may_have_no_sequence(queue: Bus) -> None:
+    taker = Taker(queue, want=1)
+    await publish(queue, seq=None)
+    assert (await taker.next()).seq is None
+
+
+async def test_a_publish_is_answered_on_a_later_turn_of_the_loop(queue: Bus) -> None:
+    future = queue.queue.publish(make_hint())
+    assert not future.done()
+    await future
+
+
+async def test_a_hint_that_was_there_before_the_pull_arrives(queue: Bus) -> None:
+    [hint] = await publish(queue)
+    assert (await Taker(queue, want=1).next()).id == hint.id
+
+
+async def test_nothing_comes_before_it_is_wanted_and_never_more_than_that(queue: Bus) -> None:
+    await publish(queue, 5)
+    idle, taker = Taker(queue), Taker(queue, want=2)
+    await taker.several(2)
+    await depth_is(queue, ready=3, in_flight=2)
+    taker.pull.want(1)
+    await taker.next()
+    await depth_is(queue, ready=2, in_flight=3)
+    assert len(taker.taken) == 3
+    assert idle.taken == []
+
+
+async def test_outstanding_counts_what_was_wanted_and_has_not_come(queue: Bus) -> None:
+    taker = Taker(queue)
+    assert taker.pull.outstanding == 0
+    taker.pull.want(3)
+    taker.pull.want(2)
+    assert taker.pull.outstanding == 5
+    await publish(queue, 2)
+    await taker.several(2)
+    assert taker.pull.outstanding == 3
+
+
+async def test_demand_can_be_renewed_from_within_a_delivery(queue: Bus) -> None:
+    await publish(queue, 50)
+    done = asyncio.Event()
+    ids: list[str] = []
+
+    def take(delivery: object) -> None:
+        delivery.ack()  # type: ignore[attr-defined]
+        ids.append(delivery.id)  # type: ignore[attr-defined]
+        pull.want(1)
+        if len(ids) == 50:
+            done.set()
+
+    pull = queue.queue.pull(JOB, "normal", take)
+    pull.want(3)
+    await soon(done.wait())
+    assert len(set(ids)) == 50
+
+
+async def test_bands_are_apart(queue: Bus) -> None:
+    high, low = Taker(queue, band="high", want=5), Taker(queue, band="low", want=5)
+    [first] = await publish(queue, band="high")
+    [second] = await publish(queue, band="low")
+    await publish(queue, band="normal")
+    assert (await high.next()).id == first.id
+    assert (await low.next()).id == second.id
+    assert (len(high.taken), len(low.taken)) == (1, 1)
+
+
+async def test_hints_of_a_band_come_in_order(queue: Bus) -> None:
+    hints = await publish(queue, 20)
+    taker = Taker(queue, want=20)
+    await taker.several(20)
+    assert taker.ids == [hint.id for hint in hints]
+
+
+async def test_two_thousand_hints_of_one_turn_all_come_once(queue: Bus, place: Place) -> None:
+    hints = await publish(queue, 2000)
+    one = Taker(queue, want=1500, ack=True)
+    two = Taker(await place.connect(), want=1500, ack=True)
+    await eventually(lambda: len(one.taken) + len(two.taken) >= 2000)
+    assert sorted(one.ids + two.ids) == sorted(hint.id for hint in hints)
+
+
+async def test_a_pull_waits_for_a_queue_that_is_not_there_yet(bus: Bus) -> None:
+    taker = Taker(bus, want=1)
+    await bus.admin.apply_job(make_settings(JOB))
+    [hint] = await publish(bus)
+    assert (await taker.next()).id == hint.id
+
+
+async def test_a_pull_outlives_its_queue(queue: Bus) -> None:
+    taker = Taker(queue, want=2, ack=True)
+    await publish(queue)
+    await taker.next()
+    await queue.admin.remove_job(JOB)
+    await queue.admin.apply_job(make_settings(JOB))
+    [hint] = await publish(queue)
+    assert (await taker.next()).id == hint.id
+
+
+async def test_an_acked_hint_leaves_the_queue(queue: Bus) -> None:
+    await publish(queue)
+    delivery = await Taker(queue, want=1).next()
+    await depth_is(queue, in_flight=1)
+    delivery.ack()
+    await depth_is(queue)
+    assert await queue.queue.hinted(JOB) == set()
+
+
+async def test_a_hint_given_back_comes_again_and_is_counted(queue: Bus) -> None:
+    [hint] = await publish(queue)
+    taker = Taker(queue, want=2)
+    first = await taker.next()
+    first.nak()
+    second = await taker.next()
+    assert (second.id, second.deliveries, second.seq, second.time) == (hint.id, 2, first.seq, first.time)
+
+
+async def test_a_hint_given_back_with_a_delay_rests_that_long(queue: Bus, place: Place) -> None:
+    await publish(queue)
+    taker = Taker(queue, want=2)
+    first = await taker.next()
+    begin = queue.link.now()
+    first.nak(0.6)
+    [other] = await publish(queue)
+    assert (await taker.next()).id == other.id
+    taker.pull.want(1)
+    await place.pass_time(0.6)
+    second = await taker.next()
+    assert (second.id, second.deliveries) == (first.id, 2)
+    assert queue.link.now() - begin >= 550_000
+
+
+async def test_a_hint_in_hand_lapses_after_the_lease_time(queue: Bus, place: Place) -> None:
+    await publish(queue)
+    taker = Taker(queue, want=2)
+    first = await taker.next()
+    await place.pass_time(LEASE_SECONDS)
+    second = await taker.next()
+    assert (second.id, second.deliveries) == (first.id, 2)
+
+
+async def test_a_lapsed_hint_goes_to_another_who_asks(queue: Bus, place: Place) -> None:
+    await publish(queue)
+    first = await Taker(queue, want=1).next()
+    other = Taker(await place.connect(), want=1)
+    await place.pass_time(LEASE_SECONDS)
+    assert (await other.next()).id == first.id
+
+
+async def test_working_keeps_a_hint_in_hand(queue: Bus, place: Place) -> None:
+    await publish(queue)
+    delivery = await Taker(queue, want=1).next()
+    other = Taker(queue, want=1)
+    for _ in range(8):
+        queue.queue.working(delivery.token)
+        await place.pass_time(LEASE_SECONDS / 4)
+    assert other.taken == []
+    await place.pass_time(LEASE_SECONDS)
+    assert (await other.next()).deliveries == 2
+
+
+async def test_working_may_be_said_over_another_connection(queue: Bus, place: Place) -> None:
+    await publish(queue)
+    delivery = await Taker(queue, want=1).next()
+    other, heartbeat = Taker(queue, want=1), await place.connect()
+    for _ in range(6):
+        heartbeat.queue.working(delivery.token)
+        await place.pass_time(LEASE_SECONDS / 4)
+    assert other.taken == []
+
+
+async def test_an_ack_counts_even_if_the_hint_is_in_other_hands_by_now(queue: Bus, place: Place) -> None:
+    """Acks are no fence: that is what the ledger is for."""
+    await publish(queue)
+    taker = Taker(queue, want=2)
+    first = await taker.next()
+    await place.pass_time(LEASE_SECONDS)
+    await taker.next()
+    first.ack()
+    await depth_is(queue)
+
+
+async def test_what_is_under_way_when_a_pull_stops_goes_to_another(queue: Bus) -> None:
+    one, two = Taker(queue, want=10), Taker(queue)
+    one.pull.stop()
+    one.pull.stop()
+    hints = await publish(queue, 5)
+    two.pull.want(5)
+    await two.several(5)
+    assert set(two.ids) == {hint.id for hint in hints}
+    assert one.taken == []
+    one.pull.want(1)
+    await publish(queue)
+    await depth_is(queue, ready=1, in_flight=5)
+
+
+async def test_what_a_closed_connection_held_comes_again(queue: Bus, place: Place) -> None:
+    leaver = await place.connect()
+    [hint] = await publish(queue)
+    await Taker(leaver, want=1).next()
+    await leaver.link.close()
+    taker = Taker(queue, want=1)
+    await place.pass_time(LEASE_SECONDS)
+    delivery = await taker.next()
+    assert (delivery.id, delivery.deliveries) == (hint.id, 2)
+
+
+async def test_a_delayed_hint_comes_when_it_is_due(queue: Bus, place: Place) -> None:
+    taker = Taker(queue, want=1)
+    due = queue.link.now() + LATER
+    [hint] = await publish(queue, due=due, seq=9, band="normal")
+    await depth_is(queue, delayed=1)
+    assert taker.taken == []
+    await place.pass_time(LATER / 1e6)
+    delivery = await taker.next()
+    assert (delivery.id, delivery.seq, delivery.body, delivery.deliveries) == (hint.id, 9, hint.body, 1)
+    assert delivery.time >= due
+    await depth_is(queue, in_flight=1)
+
+
+async def test_a_delayed_hint_comes_in_its_band(queue: Bus, place: Place) -> None:
+    taker = Taker(queue, band="low", want=1)
+    [hint] = await publish(queue, due=queue.link.now() + 500_000, band="low", seq=None)
+    await place.pass_time(0.5)
+    delivery = await taker.next()
+    assert (delivery.id, delivery.band, delivery.seq) == (hint.id, "low", None)
+
+
+async def test_a_delayed_hint_whose_time_has_passed_comes_at_once(queue: Bus) -> None:
+    taker = Taker(queue, want=1)
+    [hint] = await publish(queue, due=queue.link.now() - 60_000_000)
+    assert (await taker.next()).id == hint.id
+
+
+async def test_a_delayed_hint_replaces_the_earlier_one(queue: Bus, place: Place) -> None:
+    now = queue.link.now()
+    [hint] = await publish(queue, due=now + 3600 * 1_000_000, body=b"1")
+    await publish(queue, id=hint.id, due=now + LATER, body=b"2")
+    await depth_is(queue, delayed=1)
+    taker = Taker(queue, want=2)
+    await place.pass_time(LATER / 1e6)
+    assert (await taker.next()).body == b"2"
+    await depth_is(queue, in_flight=1)
+
+
+async def test_a_delayed_hint_put_off_does_not_come_at_its_first_time(queue: Bus, place: Place) -> None:
+    now = queue.link.now()
+    [hint] = await publish(queue, due=now + 1_000_000, body=b"1")
+    await publish(queue, id=hint.id, due=now + LATER, body=b"2")
+    taker = Taker(queue, want=2)
+    await place.pass_time(LATER / 1e6)
+    delivery = await taker.next()
+    assert delivery.body == b"2"
+    assert delivery.time >= now + LATER
+    assert len(taker.taken) == 1
+
+
+async def test_a_job_may_have_a_delayed_and_a_ready_hint(queue: Bus) -> None:
+    [hint] = await publish(queue, due=queue.link.now() + 3600 * 1_000_000)
+    await publish(queue, id=hint.id)
+    await depth_is(queue, ready=1, delayed=1)
+
+
+async def test_hinted_knows_ready_held_and_delayed_hints(queue: Bus) -> None:
+    [held] = await publish(queue)
+    await Taker(queue, want=1).next()
+    [ready] = await publish(queue, band="low")
+    [delayed] = await publish(queue, due=queue.link.now() + 3600 * 1_000_000)
+    assert await queue.queue.hinted(JOB) == {held.id, ready.id, delayed.id}
+
+
+async def test_depth_counts_over_all_bands(queue: Bus) -> None:
+    await publish(queue, 2, band="high")
+    await publish(queue, 3, band="low")
+    await publish(queue, 4, due=queue.link.now() + 3600 * 1_000_000)
+    await Taker(queue, band="high", want=1).next()
+    await depth_is(queue, ready=4, in_flight=1, delayed=4)
+
+
+async def test_a_job_that_is_not_declared_has_no_queue(bus: Bus) -> None:
+    with pytest.raises(NotFoundError):
+        await bus.queue.depth("nobody")
+    with pytest.raises(BusError):
+        await soon(bus.queue.publish(make_hint(job="nobody")))
+
+
+async def test_the_last_sequence_grows_with_every_hint(queue: Bus) -> None:
+    assert await queue.queue.last_seq(JOB) == 0
+    await publish(queue, 2)
+    two = await queue.queue.last_seq(JOB)
+    await publish(queue, due=queue.link.now() + 3600 * 1_000_000)
+    assert await queue.queue.last_seq(JOB) > two >= 2
+
+
+async def test_a_purge_removes_ready_and_delayed_hints_of_one_job(queue: Bus) -> None:
+    [hint] = await publish(queue)
+    await publish(queue, id=hint.id, band="low")
+    await publish(queue, id=hint.id, due=queue.link.now() + 3600 * 1_000_000)
+    [other] = await publish(queue)
+    last = await queue.queue.last_seq(JOB)
+    await queue.queue.purge(JOB, hint.id, up_to=last + 1)
+    assert await queue.queue.hinted(JOB) == {other.id}
+    await depth_is(queue, ready=1)
+    taker = Taker(queue, want=2)
+    assert (await taker.next()).id == other.id
+
+
+async def test_a_purge_keeps_hints_put_after_its_bound(queue: Bus) -> None:
+    """A person's retry may have put the hint of the next enqueueing meanwhile."""
+    [hint] = await publish(queue, body=b"1")
+    last = await queue.queue.last_seq(JOB)
+    await publish(queue, id=hint.id, body=b"2")
+    await publish(queue, id=hint.id, body=b"3", due=queue.link.now() + 3600 * 1_000_000)
+    await queue.queue.purge(JOB, hint.id, up_to=last + 1)
+    await depth_is(queue, ready=1, delayed=1)
+    assert (await Taker(queue, want=2).next()).body == b"2"
+
+
+async def test_a_purged_hint_in_hand_does_not_come_again(queue: Bus, place: Place) -> None:
+    [hint] = await publish(queue)
+    taker = Taker(queue, want=3)
+    delivery = await taker.next()
+    await queue.queue.purge(JOB, hint.id, up_to=await queue.queue.last_seq(JOB) + 1)
+    await place.pass_time(LEASE_SECONDS * 1.5)
+    delivery.ack()
+    [other] = await publish(queue)
+    assert (await taker.next()).id == other.id
+    await depth_is(queue, in_flight=1)
+
+
+async def test_purging_what_is_not_there_is_no_error(queue: Bus) -> None:
+    await queue.queue.purge(JOB, make_hint().id, up_to=100)
+
+
+async def test_a_fired_hint_has_a_sequence_of_its_own(queue: Bus) -> None:
+    """So a purge bounded before the fire leaves it."""
+    taker = Taker(queue, want=1)
+    [hint] = await publish(queue, due=queue.link.now() - 1_000_000)
+    await taker.next()
+    await queue.queue.purge(JOB, hint.id, up_to=2)
+    assert await queue.queue.hinted(JOB) == {hint.id}

@@ -1,0 +1,65 @@
+"""The port `Signals`: what every adapter promises of pushes that may be lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.place import Place
+from jetmill.bus.ports import Bus
+from support.wait import eventually
+
+pytestmark = pytest.mark.conformance
+
+
+async def test_everyone_who_listens_hears_of_a_cancelled_job(bus: Bus, place: Place) -> None:
+    here: list[str] = []
+    there: list[str] = []
+    other = await place.connect()
+    bus.signals.on_cancel(here.append)
+    other.signals.on_cancel(there.append)
+    await place.settle(other)
+    bus.signals.cancel("job-1")
+    bus.signals.cancel("job-2")
+    await eventually(lambda: here == there == ["job-1", "job-2"])
+
+
+async def test_who_stops_listening_hears_no_more(bus: Bus, place: Place) -> None:
+    stopped: list[str] = []
+    heard: list[str] = []
+    stop = bus.signals.on_cancel(stopped.append)
+    bus.signals.on_cancel(heard.append)
+    await place.settle(bus)
+    stop()
+    stop()
+    bus.signals.cancel("job-1")
+    await eventually(lambda: heard == ["job-1"])
+    assert stopped == []
+
+
+async def test_a_wake_names_its_job(bus: Bus, place: Place) -> None:
+    heard: list[str] = []
+    other = await place.connect()
+    stop = other.signals.on_wake(heard.append)
+    await place.settle(other)
+    bus.signals.wake("send-email")
+    bus.signals.wake("daily-report")
+    await eventually(lambda: heard == ["send-email", "daily-report"])
+    stop()
+
+
+async def test_cancels_and_wakes_are_apart(bus: Bus, place: Place) -> None:
+    cancels: list[str] = []
+    wakes: list[str] = []
+    bus.signals.on_cancel(cancels.append)
+    bus.signals.on_wake(wakes.append)
+    await place.settle(bus)
+    bus.signals.cancel("job-1")
+    bus.signals.wake("send-email")
+    await eventually(lambda: bool(cancels and wakes))
+    assert (cancels, wakes) == (["job-1"], ["send-email"])
+
+
+async def test_a_push_that_nobody_hears_is_no_error(bus: Bus) -> None:
+    bus.signals.cancel("job-1")
+    bus.signals.wake("send-email")
+    assert await bus.ledger.last_seq() == 0

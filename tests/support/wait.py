@@ -1,0 +1,34 @@
+"""Waiting for conditions, with an end: a test that waits in vain says for what."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+PATIENCE_SECONDS = 20.0
+
+_T = TypeVar("_T")
+
+
+async def soon(awaitable: Awaitable[_T], *, seconds: float = PATIENCE_SECONDS) -> _T:
+    """Await something that must come; TimeoutError otherwise."""
+    return await asyncio.wait_for(awaitable, seconds)
+
+
+async def eventually(
+    condition: Callable[[], Any | Awaitable[Any]], *, seconds: float = PATIENCE_SECONDS, what: str = ""
+) -> Any:
+    """Ask until the condition gives something true, and return that; AssertionError with the last answer otherwise."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        answer = condition()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer
+        if loop.time() > end:
+            raise AssertionError(f"waited {seconds} s for {what or inspect.getsource(condition).strip()}: {answer!r}")
+        await asyncio.sleep(0.005)
