@@ -1,0 +1,106 @@
+"""Enqueueing many jobs in one call, pipelined.
+
+Two windows of appends are under way at any time; the hints of a window leave as soon as its appends are answered.
+What is refused or not answered is set aside and goes the way of a single job afterwards, so that one bad item stops
+no good one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from jetmill.bus.ports import Bus
+from jetmill.errors import BusError, JetmillError, NoAnswerError, RefusedError
+from jetmill.ledger.draft import Draft, Submission, Submitted, enqueue, prepare, publish_until_answered
+from jetmill.ledger.patience import for_caller
+from jetmill.protocol.hint import Hint
+
+WINDOW = 1_000
+LATE_TOGETHER = 200
+
+
+async def submit_many(bus: Bus, submissions: Sequence[Submission], *, by: str) -> list[Submitted | JetmillError]:
+    """Enqueue many jobs; one result or error per item, in order. An id that occurs twice in the call is one job."""
+    return await _Bulk(bus, submissions, by).run()
+
+
+class _Bulk:
+    def __init__(self, bus: Bus, submissions: Sequence[Submission], by: str) -> None:
+        self._bus = bus
+        self._submissions = submissions
+        self._by = by
+        self._results: dict[int, Submitted | JetmillError] = {}
+        self._first: dict[str, int] = {}
+        self._copies: list[tuple[int, int]] = []
+        self._late: list[tuple[int, Draft]] = []
+        self._hints: list[tuple[int, Hint, asyncio.Future[None]]] = []
+
+    async def run(self) -> list[Submitted | JetmillError]:
+        under_way: list[tuple[int, Draft, asyncio.Future[int]]] = []
+        for start in range(0, len(self._submissions), WINDOW):
+            await self._bus.link.room()
+            sent = [
+                (index, draft, self._bus.ledger.append(draft.id, draft.body, expected=0))
+                for index, draft in self._drafts(start, start + WINDOW)
+            ]
+            await self._collect(under_way)
+            under_way = sent
+        await self._collect(under_way)
+        await self._confirm_hints()
+        await self._enqueue_late()
+        for index, first in self._copies:
+            result = self._results[first]
+            self._results[index] = (
+                Submitted(result.id, result.seq, created=False) if isinstance(result, Submitted) else result
+            )
+        return [self._results[index] for index in range(len(self._submissions))]
+
+    def _drafts(self, start: int, end: int) -> Iterator[tuple[int, Draft]]:
+        time = self._bus.link.now()
+        for index, submission in enumerate(self._submissions[start:end], start):
+            if submission.id is not None and self._first.setdefault(submission.id, index) != index:
+                self._copies.append((index, self._first[submission.id]))
+                continue
+            try:
+                yield index, prepare(submission, time=time, by=self._by)
+            except JetmillError as err:
+                self._results[index] = err
+
+    async def _collect(self, sent: list[tuple[int, Draft, asyncio.Future[int]]]) -> None:
+        """Take the answers of one window, and put the hints of what was accepted."""
+        publish = self._bus.queue.publish
+        for index, draft, answer in sent:
+            try:
+                seq = await answer
+            except (RefusedError, NoAnswerError):
+                self._late.append((index, draft))
+            except BusError as err:
+                self._results[index] = err
+            else:
+                hint = draft.hint(seq)
+                self._hints.append((index, hint, publish(hint)))
+                self._results[index] = Submitted(draft.id, seq, created=True)
+
+    async def _confirm_hints(self) -> None:
+        for index, hint, answer in self._hints:
+            try:
+                await answer
+            except NoAnswerError:
+                await publish_until_answered(self._bus, hint)
+            except BusError as err:
+                self._results[index] = err
+
+    async def _enqueue_late(self) -> None:
+        """What was refused or not answered, some at a time; their patience ends together."""
+        backoffs = [for_caller() for _ in range(min(LATE_TOGETHER, len(self._late)))]
+        for start in range(0, len(self._late), LATE_TOGETHER):
+            some = self._late[start : start + LATE_TOGETHER]
+            ends = await asyncio.gather(
+                *(enqueue(self._bus, draft, backoff) for (_, draft), backoff in zip(some, backoffs, strict=False)),
+                return_exceptions=True,
+            )
+            for (index, _), end in zip(some, ends, strict=True):
+                if isinstance(end, BaseException) and not isinstance(end, JetmillError):
+                    raise end
+                self._results[index] = end

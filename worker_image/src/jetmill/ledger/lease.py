@@ -1,0 +1,48 @@
+"""A claim in hand: the accepted `running` record, the delivery that led to it, and what the job is to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from jetmill.bus.ports import Delivery
+from jetmill.protocol.record import Call, Entry, PayloadRef, Record
+
+_NO_CALL = Call()
+
+
+@dataclass(slots=True)
+class Claim:
+    """A job in hand: it may be run, and has to be settled."""
+
+    entry: Entry
+    """The accepted `running` record where it lies (`cancelling` once that was seen)."""
+    delivery: Delivery
+    source: Record
+    """The record that holds payload and call (a hint's body does too)."""
+
+    @property
+    def lease(self) -> str:
+        """The id of this claim."""
+        return self.entry.record.lease or ""
+
+    @property
+    def payload(self) -> msgspec.Raw | None:
+        """The encoded payload, unless it lies in the object store."""
+        return self.source.payload
+
+    @property
+    def payload_ref(self) -> PayloadRef | None:
+        """Where the payload lies, if it is large: fetching it is up to the worker."""
+        return self.source.payload_ref
+
+    @property
+    def call(self) -> Call:
+        """What the caller asked for."""
+        return self.source.call or _NO_CALL
+
+
+def is_under(lease: str, last: Entry | None) -> bool:
+    """Tell whether the last record is claimed under this lease: then the claim stands, whatever was answered."""
+    return last is not None and last.record.claimed and last.record.lease == lease
