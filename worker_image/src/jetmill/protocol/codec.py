@@ -25,7 +25,7 @@ _T = TypeVar("_T", Record, Holder, JobSettings, Presence)
 
 
 class _Version(msgspec.Struct):
-    v: int = 0
+    v: int = VERSION
 
 
 _version = msgspec.json.Decoder(_Version)

@@ -10,7 +10,7 @@ that they do not know and refuse versions that they do not know: an older worker
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -19,12 +19,18 @@ from jetmill.protocol.state import CLAIMED, FINAL, OPEN, WAITING, Reason, State
 VERSION = 1
 Band = Literal["high", "normal", "low"]
 
+if TYPE_CHECKING:
+    RawOrNone = msgspec.Raw | None
+else:
+    # msgspec decodes a union with Raw as if Raw were not there; a bare Raw with None as default does what is meant
+    RawOrNone = msgspec.Raw
+
 
 class Struct(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The settings that all messages share."""
 
 
-class PayloadRef(Struct, kw_only=True):
+class PayloadRef(Struct, frozen=True, kw_only=True):
     """A payload or result that lies in the object store."""
 
     name: str
@@ -33,7 +39,7 @@ class PayloadRef(Struct, kw_only=True):
     sha256: str
 
 
-class ErrorInfo(Struct, kw_only=True):
+class ErrorInfo(Struct, frozen=True, kw_only=True):
     """What went wrong, for people."""
 
     type: str
@@ -43,7 +49,7 @@ class ErrorInfo(Struct, kw_only=True):
     """At most 16 KiB, the end kept."""
 
 
-class Call(Struct, kw_only=True):
+class Call(Struct, frozen=True, kw_only=True):
     """What the caller asked for; fixed for one enqueueing, written once."""
 
     user: str | None = None
@@ -63,7 +69,7 @@ class Call(Struct, kw_only=True):
 _NO_CALL = Call()
 
 
-class Record(Struct, kw_only=True):
+class Record(Struct, frozen=True, kw_only=True):
     """One link of a job's chain."""
 
     v: int = VERSION
@@ -92,12 +98,12 @@ class Record(Struct, kw_only=True):
     gate: str | None = None
     schedule: str | None = None
     generation: int | None = None
-    payload: msgspec.Raw | None = None
+    payload: RawOrNone = None
     payload_ref: PayloadRef | None = None
     call: Call | None = None
     payload_seq: int | None = None
     """The sequence of the record that holds payload and call, where this one does not."""
-    result: msgspec.Raw | None = None
+    result: RawOrNone = None
     result_ref: PayloadRef | None = None
     error: ErrorInfo | None = None
 
@@ -132,7 +138,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     record: Record
 
 
-class Holder(Struct, kw_only=True):
+class Holder(Struct, frozen=True, kw_only=True):
     """Who holds a gate; valid while that job is open in that enqueueing."""
 
     v: int = VERSION
@@ -140,7 +146,7 @@ class Holder(Struct, kw_only=True):
     enqueueing: int
 
 
-class JobSettings(Struct, kw_only=True):
+class JobSettings(Struct, frozen=True, kw_only=True):
     """One Job as its reconciler declares it, for clients and workers; what is None was not declared."""
 
     v: int = VERSION
@@ -157,7 +163,7 @@ class JobSettings(Struct, kw_only=True):
     factor: float | None = None
     max_delay_seconds: float | None = None
     jitter: bool | None = None
-    payload_schema: msgspec.Raw | None = None
+    payload_schema: RawOrNone = None
     payload_max_bytes: int = 1_048_576
     succeeded_seconds: float = 86_400.0
     """How long a chain that ended well (or was skipped or cancelled) is kept."""
@@ -165,7 +171,7 @@ class JobSettings(Struct, kw_only=True):
     suspend: bool = False
 
 
-class Presence(Struct, kw_only=True):
+class Presence(Struct, frozen=True, kw_only=True):
     """What a worker process says of itself while it lives."""
 
     v: int = VERSION
