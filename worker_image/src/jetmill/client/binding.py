@@ -23,7 +23,7 @@ from jetmill.errors import CodecError, ConfigError, InvalidPayloadError
 from jetmill.protocol.codec import MAX_MESSAGE_BYTES, decode_value, encode_value
 
 _POSITIONS = (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
-_SECRET_CURE = "pass a reference to the secret, not the secret: payloads are stored and shown"
+_CURE = "pass a reference to the secret, not the secret: payloads are stored and shown"
 
 
 class Binding:
@@ -63,7 +63,7 @@ class Binding:
         return self._codec.decode(b"{}" if data is None else bytes(data))
 
     def prepare(self) -> None:
-        """Build now what is otherwise built at the first use; raise ConfigError for annotations that cannot be payload."""
+        """Build now what is otherwise built at the first use; ConfigError for annotations that cannot be payload."""
         _ = self._codec
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,9 +114,7 @@ class Binding:
             return  # a forward reference: looked at again at the first use
         for parameter in self.signature.parameters:
             if parameter in hints and find_inject(hints[parameter]) is None and find_secret(hints[parameter]):
-                raise InvalidPayloadError(
-                    f"{self._name}: {parameter} holds a secret", field=parameter, cure=_SECRET_CURE
-                )
+                raise InvalidPayloadError(f"{self._name}: {parameter} holds a secret", field=parameter, cure=_CURE)
 
 
 class _Codec(typing.Protocol):

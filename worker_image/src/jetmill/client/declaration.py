@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypedDict, T
 
 from jetmill.client.binding import Binding
 from jetmill.client.option import CallKeywords, CallOptions, band_of
-from jetmill.errors import ConfigError, InvalidNameError
+from jetmill.errors import ConfigError, InvalidNameError, JetmillError
 from jetmill.protocol.name import parse_job_name
 from jetmill.protocol.record import Band, JobSettings
 from jetmill.protocol.retry import RetryPolicy
@@ -22,6 +22,8 @@ from jetmill.protocol.retry import RetryPolicy
 if TYPE_CHECKING:
     from jetmill.client.filter import Filter
     from jetmill.client.handle import JobHandle
+    from jetmill.client.submission import Item, Payload
+    from jetmill.client.sync import SyncJobHandle
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -99,11 +101,11 @@ class JobHandler(Generic[P, R]):
         """
         return await BoundJob(self, CallOptions()).enqueue(*args, **kwargs)
 
-    async def enqueue_many(self, calls: Iterable[Mapping[str, Any]]) -> list[JobHandle]:
-        """Enqueue many calls, each given by its arguments; in order. The first that was refused is raised in the end."""
+    async def enqueue_many(self, calls: Iterable[Payload | Item]) -> list[JobHandle | JetmillError]:
+        """Enqueue many calls, each given by its arguments; a handle or an error for each, in order."""
         return await BoundJob(self, CallOptions()).enqueue_many(calls)
 
-    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncJobHandle:
         """As `enqueue`, for code without an event loop; never call it on a loop."""
         return BoundJob(self, CallOptions()).enqueue_sync(*args, **kwargs)
 
@@ -141,13 +143,13 @@ class BoundJob(Generic[P, R]):
         payload = self.handler.binding.encode(args, kwargs)
         return await (await get_client()).submit(self.handler, payload, options=self.call_options)
 
-    async def enqueue_many(self, calls: Iterable[Mapping[str, Any]]) -> list[JobHandle]:
+    async def enqueue_many(self, calls: Iterable[Payload | Item]) -> list[JobHandle | JetmillError]:
         """Enqueue many calls with these options, each given by its arguments."""
         from jetmill.client.ambient import get_client
 
         return await (await get_client()).enqueue_many(self.handler, calls, options=self.call_options)
 
-    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncJobHandle:
         """As `enqueue`, for code without an event loop."""
         from jetmill.client.ambient import get_sync_client
 
@@ -166,7 +168,7 @@ class Registry:
         self._handlers: dict[str, JobHandler[..., Any]] = {}
 
     def add(self, handler: JobHandler[..., Any]) -> None:
-        """Take a handler in; ConfigError if another function has its name already. A reloaded module replaces its own."""
+        """Take a handler in; ConfigError if another function has its name. A reloaded module replaces its own."""
         there = self._handlers.get(handler.name)
         if there is not None and not _is_same(there.function, handler.function):
             raise ConfigError(
@@ -222,9 +224,9 @@ def job(name: Any = None, **keywords: Unpack[JobKeywords]) -> Any:
     return decorate
 
 
-def _declare(function: Callable[..., Any], name: str | None, keywords: JobKeywords) -> JobHandler[..., Any]:
+def _declare(function: Callable[P, R], name: str | None, keywords: JobKeywords) -> JobHandler[P, R]:
     registry = keywords.get("registry", default_registry)
-    handler: JobHandler[..., Any] = JobHandler(
+    handler: JobHandler[P, R] = JobHandler(
         function, name=_name_of(function) if name is None else name, options=_build_options(keywords)
     )
     registry.add(handler)

@@ -37,7 +37,7 @@ class Filter:
         """After a job was accepted."""
 
     def on_performing(self, ctx: Any) -> Awaitable[None] | None:
-        """Before the handler runs, `ctx` being its JobContext; raising ends the attempt as if the handler had raised."""
+        """Before the handler runs, `ctx` being its JobContext; what it raises counts as the handler's."""
 
     def on_performed(self, ctx: Any, outcome: Outcome) -> Awaitable[None] | None:
         """After the handler ran."""

@@ -28,6 +28,7 @@ _CONFIG = ConfigDict(
 )
 _WRITE = CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="constants")
 _SECRETS = (SecretStr, SecretBytes)
+_make_typed_dict: Any = typing_extensions.TypedDict
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,7 +39,7 @@ class Codec:
         self._name = name
         self._fields = fields
         self.plain = plain and extra is None
-        shape = typing_extensions.TypedDict("Payload", fields)  # type: ignore[operator]
+        shape = _make_typed_dict("Payload", fields)
         config = _CONFIG if extra is None else {**_CONFIG, "extra": "allow"}
         shape.__pydantic_config__ = config
         self._adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(shape)
