@@ -1,0 +1,134 @@
+"""Why a job does not run, or a Job's jobs do not: pure, from what was just read. The command `why` only shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jetmill.cli.output import span
+from jetmill.client.status import JobStats, JobStatus
+from jetmill.protocol.record import JobSettings, Presence
+from jetmill.protocol.state import Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One finding: a constant code, what it means here, and what to do."""
+
+    code: str
+    text: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read of a Job and who works on it."""
+
+    job: str
+    now: datetime
+    settings: JobSettings | None
+    stats: JobStats | None
+    workers: list[Presence]
+
+
+_CURES = {
+    Reason.EXHAUSTED: "mend the handler, then: jetmill dead retry ID",
+    Reason.NON_RETRYABLE: "mend what it was given, then: jetmill dead retry ID",
+    Reason.TIMEOUT: "raise timeoutSeconds, or make it faster, then: jetmill dead retry ID",
+    Reason.POISON: "look at the worker's memory limit and its last log lines before you retry it",
+    Reason.UNKNOWN_HANDLER: "deploy a worker that knows the handler, then: jetmill dead retry ID",
+    Reason.INVALID_PAYLOAD: "enqueue it anew with a payload that fits",
+    Reason.INVALID_RESULT: "return JSON, or a reference to what is large",
+    Reason.EXPIRED: "raise startingDeadlineSeconds, or give the Job more workers",
+    Reason.OVERLAP: "concurrencyPolicy says so: an earlier one was still open",
+}
+
+
+def decide_job_causes(seen: Seen) -> list[Cause]:
+    """What keeps the jobs of a Job from starting; empty: nothing does."""
+    if seen.settings is None:
+        return [
+            Cause(
+                "unknown_job", f"no Job {seen.job} is declared here", "apply its manifest, or see `jetmill job types`"
+            )
+        ]
+    causes = []
+    if seen.settings.suspend:
+        causes.append(Cause("suspended", f"Job {seen.job} is suspended", "set spec.suspend: false"))
+    serving = [worker for worker in seen.workers if seen.job in worker.jobs]
+    live = [worker for worker in serving if not worker.draining]
+    waiting = seen.stats.ready if seen.stats else 0
+    if not serving:
+        causes.append(
+            Cause(
+                "no_worker",
+                f"no worker serves {seen.job}",
+                f"start one: jetmill worker --job {seen.job} --import MODULE",
+            )
+        )
+    elif not live:
+        causes.append(
+            Cause("draining", f"all {len(serving)} workers of {seen.job} are about to leave", "start another")
+        )
+    elif waiting and all(worker.busy >= worker.slots for worker in live):
+        slots = sum(worker.slots for worker in live)
+        causes.append(
+            Cause("busy", f"all {slots} slots are taken, {waiting} jobs wait", "raise concurrency or maxReplicas")
+        )
+    return causes
+
+
+def decide_causes(status: JobStatus, seen: Seen, *, gate: str | None, holder: str | None) -> list[Cause]:
+    """Why one job stands where it stands; `holder` is the open job that has its gate."""
+    match status.state:
+        case State.SUCCEEDED | State.CANCELLED | State.DISCARDED:
+            return [Cause("done", f"it is done with: {status.state} at {status.finished}")]
+        case State.FAILED | State.SKIPPED:
+            return [_explain_end(status)]
+        case State.RUNNING | State.CANCELLING:
+            return [_explain_run(status, seen)]
+        case State.SCHEDULED | State.RETRYING | State.QUEUED:
+            return _explain_wait(status, seen, gate=gate, holder=holder)
+
+
+def _explain_end(status: JobStatus) -> Cause:
+    said = f": {status.error.type}: {status.error.message}" if status.error else ""
+    cure = _CURES.get(status.reason, "") if status.reason else ""
+    return Cause(
+        status.reason or status.state, f"it {status.state} ({status.reason}){said}", cure.replace("ID", status.id)
+    )
+
+
+def _explain_run(status: JobStatus, seen: Seen) -> Cause:
+    worker = next((worker for worker in seen.workers if worker.worker == status.worker), None)
+    lasted = span((seen.now - status.started).total_seconds()) if status.started else "?"
+    if worker is None:
+        lease = seen.settings.lease_seconds if seen.settings else 30.0
+        return Cause(
+            "worker_absent",
+            f"its worker {status.worker} is gone; another takes it over within {span(lease * 4 / 3)}",
+            "" if any(seen.job in worker.jobs for worker in seen.workers) else "no other worker serves it: start one",
+        )
+    if status.state is State.CANCELLING:
+        return Cause(
+            "cancelling", f"worker {status.worker} was told to stop it", "the handler has to look at ctx.cancelled"
+        )
+    return Cause("running", f"it runs on {status.worker}, for {lasted} now")
+
+
+def _explain_wait(status: JobStatus, seen: Seen, *, gate: str | None, holder: str | None) -> list[Cause]:
+    causes = []
+    due = status.history[-1].due if status.history else None
+    if due is not None and due > seen.now:
+        left = span((due - seen.now) / timedelta(seconds=1))
+        code = "waiting_until" if status.state is State.SCHEDULED else "retrying_until"
+        causes.append(Cause(code, f"it is {status.state}: due {due.isoformat(timespec='seconds')}, in {left}"))
+    if status.state is State.RETRYING and status.error is not None:
+        causes.append(Cause("last_error", f"attempt {status.attempt}: {status.error.type}: {status.error.message}"))
+    if gate is not None and holder is not None:
+        causes.append(Cause("held", f"its key {gate!r} is held by job {holder}", f"jetmill why {holder}"))
+    causes += decide_job_causes(seen)
+    if not causes:
+        ahead = seen.stats.ready if seen.stats else 0
+        causes.append(Cause("next", f"nothing holds it: {ahead} jobs are ready, a worker takes it when a slot is free"))
+    return causes

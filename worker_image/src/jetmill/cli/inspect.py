@@ -1,0 +1,138 @@
+"""`jetmill why`, `stats`, `verify`, `version`: looking, and changing nothing."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jetmill.cli.exit import Exit
+from jetmill.cli.output import Format, build_facts, build_table, show
+from jetmill.cli.progress import Bar
+from jetmill.cli.session import Namespace, NatsUrl, Output, connected, run
+from jetmill.errors import JobNotFoundError
+
+if TYPE_CHECKING:
+    from jetmill.cli.cause import Cause, Seen
+    from jetmill.client.client import Client
+
+
+def why(
+    name: Annotated[str, typer.Argument(metavar="NAME|ID", help="A Job, or the id of a job")],
+    namespace: Namespace = None,
+    nats_url: NatsUrl = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say why a job, or a Job's jobs, do not run: what was just looked at, and what to do."""
+
+    async def command() -> list[Cause]:
+        async with connected(namespace, nats_url) as client:
+            return await find_causes(client, name)
+
+    causes = run(command)
+    lines = [f"{cause.text}\n" + (f"  cure: {cause.cure}\n" if cause.cure else "") for cause in causes]
+    show(causes, output, table="".join(lines) or f"nothing keeps the jobs of {name} from running\n")
+
+
+def stats(
+    job: Annotated[str | None, typer.Argument(help="Only this Job", show_default=False)] = None,
+    namespace: Namespace = None,
+    nats_url: NatsUrl = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Count what waits and runs of each Job, and who works on it."""
+
+    async def command() -> None:
+        async with connected(namespace, nats_url) as client:
+            found = await client.stats(job)
+            workers = await client.workers()
+        names = ("job", "ready", "in_flight", "delayed", "workers", "slots", "busy", "suspended")
+        rows = [[getattr(one, name) for name in names] for one in found]
+        titles = [name.replace("_", " ") for name in names]
+        value = {"jobs": found, "workers": workers}
+        show(value, output, table=build_table(titles, rows, empty="no Jobs are declared"))
+
+    run(command)
+
+
+def verify(namespace: Namespace = None, nats_url: NatsUrl = None, output: Output = Format.TABLE) -> None:
+    """Read the whole ledger and prove the invariants of the protocol; exit 1 on any violation."""
+
+    async def command() -> bool:
+        from jetmill.ledger.verify import verify as verify_ledger
+
+        async with connected(namespace, nats_url) as client:
+            bus = await client.connect()
+            with Bar(label="verify") as bar:
+                report = await verify_ledger(
+                    bus, on_progress=lambda seq, last: bar.draw(seq / max(last, 1), f"{seq} of {last}")
+                )
+        facts: list[tuple[str, object]] = [
+            ("jobs", report.jobs),
+            ("records", report.records),
+            *((f"  {state}", count) for state, count in sorted(report.states.items())),
+            ("open", report.open),
+            ("without a hint now", report.unhinted),
+            ("unreadable", report.unreadable),
+            ("violations", report.violation_count),
+        ]
+        rows = [(one.id, one.rule, one.sequences, one.text) for one in report.violations]
+        found = build_table(("id", "rule", "sequences", "violation"), rows) if rows else ""
+        show(report, output, table=build_facts(facts) + ("\n" + found if found else ""))
+        return report.clean
+
+    if not run(command):
+        raise typer.Exit(Exit.NO)
+
+
+def version(output: Output = Format.TABLE) -> None:
+    """Show the versions of Jetmill, of its bus client and of Python."""
+    from importlib.metadata import version as version_of
+
+    import jetmill
+
+    facts = {"jetmill": jetmill.__version__, "nats-py": version_of("nats-py"), "python": platform.python_version()}
+    show(facts, output, table=build_facts(list(facts.items())))
+
+
+async def find_causes(client: Client, name: str) -> list[Cause]:
+    """Look at a Job, or else at the job of that id."""
+    from jetmill.cli.cause import decide_causes, decide_job_causes
+    from jetmill.ledger.gate import hash_key, parse_gate
+
+    if any(settings.job == name for settings in await client.jobs()):
+        return decide_job_causes(await _observe(client, name))
+    try:
+        status = await client.status(name)
+    except JobNotFoundError as err:
+        raise JobNotFoundError(
+            f"{name} is neither a Job nor a job of namespace {client.settings.namespace}",
+            cure="see `jetmill job types` and `jetmill job list`",
+        ) from err
+    bus = await client.connect()
+    last = await bus.ledger.read(name)
+    gate = last.record.gate if last is not None else None
+    holder = None
+    if gate is not None:
+        found = await bus.ledger.read_holder(hash_key(parse_gate(gate)[1]))
+        if found is not None and found[1].id != name:
+            other = await bus.ledger.read(found[1].id)
+            holder = found[1].id if other is not None and other.record.open else None
+    return decide_causes(status, await _observe(client, status.job), gate=gate, holder=holder)
+
+
+async def _observe(client: Client, job: str) -> Seen:
+    from jetmill.cli.cause import Seen
+
+    bus = await client.connect()
+    settings = next((one for one in await client.jobs() if one.job == job), None)
+    counted = await client.stats(job)
+    return Seen(
+        job=job,
+        now=datetime.fromtimestamp(bus.link.now() / 1_000_000, UTC),
+        settings=settings,
+        stats=counted[0] if counted else None,
+        workers=await client.workers(),
+    )
