@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from jetmill.client.binding import Binding
 from jetmill.client.option import CallKeywords, CallOptions, band_of
@@ -203,12 +215,30 @@ default_registry = Registry()
 """What `@job` declares into, unless it is told `registry=`."""
 
 
+class _Injected(Protocol):
+    """What is injected by its type, as JobContext is."""
+
+    __jetmill_inject__: bool
+
+
+C = TypeVar("C", bound=_Injected)
+
+
+class Decorator(Protocol):
+    """What `@job(...)` returns. A first parameter that is injected is none of the caller's arguments."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[C, P], R], /) -> JobHandler[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> JobHandler[P, R]: ...
+
+
 @overload
-def job(name: Callable[P, Awaitable[R]], /) -> JobHandler[P, Awaitable[R]]: ...
+def job(name: Callable[Concatenate[C, P], R], /) -> JobHandler[P, R]: ...
 @overload
 def job(name: Callable[P, R], /) -> JobHandler[P, R]: ...
 @overload
-def job(name: str | None = None, **keywords: Unpack[JobKeywords]) -> Callable[[Callable[P, R]], JobHandler[P, R]]: ...
+def job(name: str | None = None, **keywords: Unpack[JobKeywords]) -> Decorator: ...
 def job(name: Any = None, **keywords: Unpack[JobKeywords]) -> Any:
     """Declare a function as the handler of a Job: `@job`, `@job("send-email")`, `@job(max_retries=5)`.
 
