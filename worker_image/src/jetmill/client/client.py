@@ -8,7 +8,7 @@ bus (tests, an operator), it uses that one and leaves it open. It belongs to the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -217,7 +217,7 @@ class Client:
 
     async def stream(
         self, *, start: int | None = None, job: str | None = None, job_id: str | None = None
-    ) -> AsyncIterator[Transition]:
+    ) -> AsyncGenerator[Transition]:
         """Transitions as they happen, from sequence `start` (None: from now) on, without an end.
 
         To go on after a break, start at the last transition's `seq` + 1: nothing is skipped or repeated.
@@ -247,7 +247,7 @@ class Client:
         except NotFoundError:
             return []
 
-    async def logs(self, job_id: str, *, live: bool = False, kind: str = "log") -> AsyncIterator[TraceLine]:
+    async def logs(self, job_id: str, *, live: bool = False, kind: str = "log") -> AsyncGenerator[TraceLine]:
         """The log lines (or, by `kind`, the `progress` reports) of a job; with `live`, also those to come."""
         bus = await self.connect()
         async for lines in bus.events.traces(parse_job_id(job_id), kind=kind, live=live):

@@ -1,0 +1,56 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jetmill.client.declaration import Registry, job
+from jetmill.client.settings import ClientSettings
+from jetmill.client.sync import SyncClient
+from jetmill.errors import JetmillError, UnknownJobError
+
+
+@pytest.fixture
+def sync(registry: Registry) -> Iterator[SyncClient]:
+    settings = ClientSettings(url=f"memory://{uuid.uuid4()}", run_jobs=False)
+    with SyncClient(settings, registry=registry) as client:
+        yield client
+
+
+def test_it_serves_many_threads_at_once(sync: SyncClient, registry: Registry) -> None:
+    @job(registry=registry)
+    def count(number: int) -> None: ...
+
+    with ThreadPoolExecutor(8) as pool:
+        handles = list(pool.map(lambda number: sync.enqueue(count, {"number": number}), range(100)))
+    assert len({handle.id for handle in handles}) == 100
+    assert len(sync.list(limit=None)) == 100
+    assert handles[3].status().payload == {"number": 3}
+    assert handles[3].cancel().state == "cancelled"
+    assert handles[3].wait().state == "cancelled"
+
+
+def test_errors_come_through(sync: SyncClient) -> None:
+    with pytest.raises(UnknownJobError):
+        sync.enqueue("nope")
+
+
+def test_a_stream_can_be_left(sync: SyncClient, registry: Registry) -> None:
+    @job(registry=registry)
+    def count(number: int) -> None: ...
+
+    sync.enqueue_many(count, [{"number": 1}, {"number": 2}])
+    first = next(iter(sync.stream(start=1)))
+    assert (first.seq, first.state) == (1, "queued")
+
+
+def test_a_closed_client_says_so(registry: Registry) -> None:
+    client = SyncClient(ClientSettings(run_jobs=False), registry=registry)
+    client.close()
+    client.close()
+    with pytest.raises(JetmillError, match="closed"):
+        client.stats()
