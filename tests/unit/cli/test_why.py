@@ -1,0 +1,111 @@
+"""`why`, `stats`, `verify`: each cause that can be seen is named, with what to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from factories import JOB, NOON, make_entry, make_error, make_presence, make_settings
+from jetmill.cli.cause import Seen, decide_causes, decide_job_causes
+from jetmill.client.status import JobStats, build_status
+from jetmill.protocol.state import Reason, State
+from support.shell import Shell
+
+NOW = datetime.fromtimestamp(NOON / 1e6, UTC) + timedelta(seconds=10)
+
+
+def see(**fields: Any) -> Seen:
+    stats = JobStats(job=JOB, ready=3, in_flight=0, delayed=0, workers=1, slots=10, busy=0, suspended=False)
+    return Seen(
+        **{"job": JOB, "now": NOW, "settings": make_settings(), "stats": stats, "workers": [make_presence()], **fields}
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"settings": None}, "unknown_job"),
+        ({"settings": make_settings(suspend=True)}, "suspended"),
+        ({"workers": []}, "no_worker"),
+        ({"workers": [make_presence(jobs=["other"])]}, "no_worker"),
+        ({"workers": [make_presence(draining=True)]}, "draining"),
+        ({"workers": [make_presence(busy=10)]}, "busy"),
+    ],
+)
+def test_what_holds_a_job_is_named_with_a_cure(fields: dict[str, Any], code: str) -> None:
+    (cause,) = decide_job_causes(see(**fields))
+    assert cause.code == code
+    assert cause.cure
+
+
+def test_nothing_holds_a_job_that_is_served() -> None:
+    assert decide_job_causes(see()) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "code"),
+    [
+        (State.QUEUED, {}, "next"),
+        (State.SCHEDULED, {}, "waiting_until"),
+        (State.RETRYING, {}, "retrying_until"),
+        (State.RUNNING, {}, "running"),
+        (State.RUNNING, {"worker": "gone"}, "worker_absent"),
+        (State.CANCELLING, {}, "cancelling"),
+        (State.SUCCEEDED, {}, "done"),
+        (State.FAILED, {"reason": Reason.POISON, "error": make_error()}, "poison"),
+        (State.SKIPPED, {"reason": Reason.OVERLAP}, "overlap"),
+    ],
+)
+def test_each_state_has_its_first_cause(state: State, fields: dict[str, Any], code: str) -> None:
+    status = build_status([make_entry(state, **fields)], namespace="shop")
+    assert decide_causes(status, see(), gate=None, holder=None)[0].code == code
+
+
+def test_a_held_job_names_its_holder() -> None:
+    status = build_status([make_entry(gate="forbid:report")], namespace="shop")
+    (cause,) = decide_causes(status, see(), gate="forbid:report", holder="other-id")
+    assert (cause.code, cause.cure) == ("held", "jetmill why other-id")
+
+
+def test_why_asks_for_a_job_and_for_an_id(shell: Shell) -> None:
+    assert [cause["code"] for cause in shell.ask("why", JOB)] == ["no_worker"]
+    job_id = shell.ask("job", "run", JOB, "--delay", "1h")["id"]
+    assert [cause["code"] for cause in shell.ask("why", job_id)] == ["waiting_until", "no_worker"]
+    assert "cure: start one" in shell.run("why", job_id).stdout
+
+
+def test_a_suspended_job_says_so(shell: Shell) -> None:
+    shell.declare(suspend=True)
+    assert shell.ask("why", JOB)[0]["code"] == "suspended"
+
+
+def test_stats_count_what_waits(shell: Shell) -> None:
+    shell.run("job", "run", JOB)
+    shell.run("job", "run", JOB, "--delay", "1h")
+    (stats,) = shell.ask("stats")["jobs"]
+    assert (stats["ready"], stats["delayed"], stats["workers"]) == (1, 1, 0)
+
+
+def test_verify_counts_and_finds_nothing(shell: Shell) -> None:
+    shell.run("job", "run", JOB)
+    report = shell.ask("verify", "-n", "shop")
+    assert (report["jobs"], report["records"], report["violation_count"]) == (1, 1, 0)
+
+
+def test_verify_says_no_to_a_chain_that_breaks_a_rule(shell: Shell) -> None:
+    from factories import make_data
+
+    async def corrupt(hand: Any) -> None:
+        seq = await hand.bus.ledger.append("bad", make_data(State.QUEUED), expected=0)
+        await hand.bus.ledger.append("bad", make_data(State.SUCCEEDED), expected=seq)
+
+    shell.work(corrupt)
+    result = shell.run("verify", "-o", "json")
+    assert result.exit_code == 1
+    assert '"id": "bad"' in result.stdout
+
+
+def test_version_is_printed(shell: Shell) -> None:
+    assert shell.ask("version")["jetmill"] == "0.1.0"
