@@ -296,6 +296,13 @@ def test_a_payload_without_a_handler_is_any_mapping_of_names() -> None:
     assert caught.value.field == "b"
 
 
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {"x": float("-inf")}])
+def test_a_payload_without_a_handler_holds_no_number_that_json_has_not(value: Any) -> None:
+    with pytest.raises(InvalidPayloadError) as caught:
+        encode_payload({"a": None, "b": value})
+    assert caught.value.field == "b"
+
+
 @pytest.mark.parametrize("data", [b"[]", b"1", b"{", b'{"a":1e999}', b'{"a":' + b"[" * 200 + b"]" * 200 + b"}"])
 def test_encoded_payloads_from_outside_have_to_be_sane_objects(data: bytes) -> None:
     with pytest.raises(InvalidPayloadError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from jetmill.client import settings as module
 from jetmill.client.ambient import configure, current_settings
-from jetmill.client.settings import ClientSettings, MemoryBusWarning, settings_from_env
+from jetmill.client.settings import ClientSettings, settings_from_env
 from jetmill.errors import ConfigError
 
 
@@ -45,18 +45,18 @@ def test_every_fault_is_in_one_error(tmp_path: Path) -> None:
     assert "secret" not in said
 
 
-def test_nothing_configured_is_memory_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_warned", False)
-    with pytest.warns(MemoryBusWarning, match="JETMILL_NATS_URL"):
-        assert settings_from_env({}).url == "memory://"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        settings_from_env({})
+def test_nothing_configured_is_memory_with_one_warning() -> None:
+    code = (
+        "from jetmill.client.settings import settings_from_env\n"
+        "for _ in range(2):\n    print(settings_from_env({}).url)"
+    )
+    answer = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["memory://", "memory://"]
+    assert answer.stderr.count("MemoryBusWarning: JETMILL_NATS_URL") == 1
 
 
 @pytest.mark.parametrize("environ", [{}, {"JETMILL_NATS_URL": "memory://"}])
-def test_memory_is_refused_in_a_pod(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_warned", True)
+def test_memory_is_refused_in_a_pod(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="pod"):
         settings_from_env({**environ, "KUBERNETES_SERVICE_HOST": "10.0.0.1"})
 
@@ -79,4 +79,4 @@ def test_configure_outranks_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     try:
         assert (current_settings().url, current_settings().namespace) == ("nats://env", "given")
     finally:
-        configure()
+        configure(url="memory://")

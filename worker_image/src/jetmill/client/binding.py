@@ -151,11 +151,21 @@ def _encode_slowly(payload: Mapping[str, Any]) -> bytes:
     """With what msgspec does not know (pydantic models), and naming the field that fails."""
     parts: dict[str, msgspec.Raw] = {}
     for key, value in payload.items():
+        if isinstance(value, (float, list, dict)):
+            _refuse_infinity(key, value)
         try:
             parts[key] = msgspec.Raw(msgspec.json.encode(value, enc_hook=partial(_convert, key)))
         except (msgspec.EncodeError, TypeError, ValueError, RecursionError) as err:
             raise InvalidPayloadError(f"{key}: cannot be written as JSON: {err}", field=key) from err
     return encode_value(parts)
+
+
+def _refuse_infinity(key: str, value: Any) -> None:
+    try:
+        encode_value(value)
+    except CodecError as err:
+        if err.__cause__ is None:  # not what msgspec does not know, but what it would write as null
+            raise InvalidPayloadError(f"{key}: {err.message}", field=key) from err
 
 
 def _convert(key: str, value: Any) -> Any:

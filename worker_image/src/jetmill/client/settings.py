@@ -118,13 +118,13 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
     if "url" not in values and environ.get("NATS_URL"):
         values["url"] = environ["NATS_URL"]
     values |= {key: value for key, value in given.items() if value is not None}
-    if "url" not in values:
-        _warn_of_memory()
     settings = ClientSettings().updated(**values)
     if settings.is_memory and environ.get("KUBERNETES_SERVICE_HOST"):
         raise ConfigError(
             "in a pod the memory bus would lose jobs", cure="set JETMILL_NATS_URL to the NATS of this cluster"
         )
+    if "url" not in values:
+        _warn_of_memory()
     return settings
 
 

@@ -94,6 +94,8 @@ def encode_value(value: Any) -> bytes:
         data = _encoder.encode(value)
     except (msgspec.EncodeError, TypeError, ValueError, RecursionError, UnicodeError) as err:
         raise CodecError(f"not JSON: {err}") from err
+    if b"null" in data:  # what msgspec writes for NaN and ∞
+        _check(value)
     return data
 
 
