@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import jetmill
 
@@ -40,3 +42,9 @@ def test_declaring_a_job_loads_neither_the_bus_client_nor_pydantic() -> None:
 def test_every_name_of_the_facade_is_there() -> None:
     for name in jetmill.__all__:
         assert getattr(jetmill, name) is not None
+
+
+def test_type_checkers_are_told_of_the_same_names() -> None:
+    stub = ast.parse(Path(jetmill.__file__).with_suffix(".pyi").read_text())
+    imported = {name.asname for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert imported | {"__version__"} == set(jetmill.__all__)

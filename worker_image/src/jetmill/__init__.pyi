@@ -1,0 +1,30 @@
+from jetmill import errors as errors
+from jetmill.client.ambient import close as close
+from jetmill.client.ambient import configure as configure
+from jetmill.client.ambient import enqueue as enqueue
+from jetmill.client.ambient import get_client as get_client
+from jetmill.client.ambient import get_sync_client as get_sync_client
+from jetmill.client.client import Client as Client
+from jetmill.client.declaration import JobHandler as JobHandler
+from jetmill.client.declaration import Registry as Registry
+from jetmill.client.declaration import job as job
+from jetmill.client.filter import Filter as Filter
+from jetmill.client.filter import add_filter as add_filter
+from jetmill.client.flow import NonRetryable as NonRetryable
+from jetmill.client.flow import RetryAfter as RetryAfter
+from jetmill.client.handle import JobHandle as JobHandle
+from jetmill.client.inject import Inject as Inject
+from jetmill.client.settings import ClientSettings as ClientSettings
+from jetmill.client.status import JobStatus as JobStatus
+from jetmill.client.status import Transition as Transition
+from jetmill.client.submission import Item as Item
+from jetmill.client.sync import SyncClient as SyncClient
+from jetmill.errors import JetmillError as JetmillError
+from jetmill.errors import JobFailedError as JobFailedError
+from jetmill.protocol.identity import id_from_key as id_from_key
+from jetmill.protocol.retry import RetryPolicy as RetryPolicy
+from jetmill.protocol.state import State as State
+from jetmill.worker import Worker as Worker
+from jetmill.worker.context import JobContext as JobContext
+
+__version__: str
