@@ -1,0 +1,84 @@
+"""Logs: JSON lines on a server, colours on a terminal, with the job's ids where a job runs.
+
+Event names are constants of this module and API: `docs/logging.md` has the table. The ids come from the context
+variable that holds the JobContext, so a job costs nothing until it logs.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+from jetmill.worker.context import current
+
+EVENTS: dict[str, str] = {
+    "worker_started": "A worker serves its Jobs.",
+    "worker_drained": "It was told to stop, and everything it had is settled.",
+    "worker_stopping": "It takes nothing more; `reason` says why.",
+    "worker_interrupted": "Its grace period is over: what still runs is interrupted.",
+    "worker_left_unsettled": "It ended although outcomes could not be recorded; their jobs will be taken over.",
+    "worker_stalled": "A handler blocks the loop beyond its timeout: the process ends, its jobs are taken over.",
+    "worker_recycled": "It has done its number of jobs, or has grown too large: it drains and ends.",
+    "health_served": "Probes and metrics are answered on `port`.",
+    "heartbeat_lost": "Presence could not be renewed; said once until it works again.",
+    "heartbeat_regained": "It works again.",
+    "nats_lost": "The connection is gone; handlers keep running.",
+    "nats_regained": "It is back.",
+    "handler_missing": "A Job is served whose handler is not known here.",
+    "job_started": "A handler starts (only with JETMILL_LOG_JOBS).",
+    "job_finished": "An attempt was settled (only with JETMILL_LOG_JOBS).",
+    "job_failed": "A job failed for good.",
+    "job_lost": "An outcome was refused, for the job is another worker's by now.",
+    "delivery_failed": "A delivery could not be handled, which is a defect of Jetmill; it will be delivered again.",
+    "handler_abandoned": "A handler did not stop when it was told to; nobody waits for it any more.",
+    "filter_failed": "A filter or on_failure raised; the job goes on.",
+    "resource_not_closed": "Tearing a resource down raised.",
+}
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def get_logger() -> Any:
+    """The worker's logger."""
+    return structlog.get_logger("jetmill.worker")
+
+
+def configure_logging(log_format: Literal["auto", "json", "console"] = "auto", level: str = "info") -> None:
+    """Set up structlog for a process that is nothing but a worker; an application keeps its own set-up."""
+    console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        add_job,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+    ]
+    if console:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="ts"))
+    else:
+        processors += [structlog.processors.dict_tracebacks, structlog.processors.EventRenamer("msg"), _render]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def add_job(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the ids of the job that runs here."""
+    context = current.get()
+    if context is not None:
+        event.setdefault("job", context.job)
+        event.setdefault("job_id", context.id)
+        event.setdefault("attempt", context.attempt)
+    return event
+
+
+def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    import msgspec
+
+    return msgspec.json.encode(event, enc_hook=str).decode()
