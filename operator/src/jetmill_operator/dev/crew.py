@@ -192,7 +192,9 @@ class Crew:
             "JETMILL_NATS_URL": self._launch.url,
             "JETMILL_NAMESPACE": self._launch.namespace,
             "JETMILL_GRACE_SECONDS": f"{grace:g}",
+            "JETMILL_HEALTH_HOST": "127.0.0.1",
             "JETMILL_HEALTH_PORT": "0",
+            "JETMILL_LOG_FORMAT": "console",
             **({"JETMILL_CONCURRENCY": str(spec.worker.concurrency)} if spec.worker.concurrency else {}),
         }
 

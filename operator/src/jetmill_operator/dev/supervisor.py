@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from jetmill.bus.ports import Bus, Depth
-from jetmill.errors import BusError
+from jetmill.errors import JetmillError
 from jetmill.protocol.record import Presence
 from jetmill_operator.api.job import Job
 from jetmill_operator.dev.crew import Crew, Launch
@@ -31,7 +32,7 @@ class Supervisor:
     def __init__(self, bus: Bus, launch: Launch, screen: Screen) -> None:
         self.crews: dict[str, Crew] = {}
         self._bus = bus
-        self._launch = launch
+        self._launch = replace(launch, on_exit=self.poke)
         self._screen = screen
         self._leaving: list[Crew] = []
         self._poked = asyncio.Event()
@@ -59,10 +60,9 @@ class Supervisor:
             await crew.wait()
             self._leaving.remove(crew)
 
-    def roll(self) -> None:
-        """Replace all workers, one at a time."""
-        for crew in self.crews.values():
-            crew.roll()
+    def roll(self, name: str) -> None:
+        """Replace the workers of a Job, one at a time."""
+        self.crews[name].roll()
         self.poke()
 
     async def run(self) -> None:
@@ -75,18 +75,22 @@ class Supervisor:
                     await self._poked.wait()
 
     async def stop(self, *, grace_seconds: float, hurry: asyncio.Event) -> None:
-        """Let all workers drain; after `grace_seconds`, or on `hurry`, make them give back what they have."""
+        """Let all workers drain; after `grace_seconds`, or on `hurry`, make them give back what they have; then end them.
+
+        Each further `hurry` goes one step on.
+        """
         self._unsubscribe()
         crews = [*self.crews.values(), *self._leaving]
-        gone = asyncio.gather(*(crew.wait() for crew in crews))
+        gone = asyncio.create_task(_wait_all(crews))
         for press, seconds in ((Crew.leave, grace_seconds), (Crew.leave, 5.0), (Crew.kill, 10.0)):
             for crew in crews:
                 press(crew)
-            hurried = asyncio.create_task(hurry.wait() if press is Crew.leave else asyncio.sleep(seconds))
-            done, _ = await asyncio.wait([gone, hurried], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            hurried = asyncio.create_task(hurry.wait())
+            await asyncio.wait([gone, hurried], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             hurried.cancel()
-            if gone in done:
-                break
+            hurry.clear()
+            if gone.done():
+                return
         await gone
 
     def _wake(self, job: str) -> None:
@@ -115,14 +119,18 @@ class Supervisor:
     async def _observe_workers(self) -> dict[int, Presence]:
         try:
             return {presence.pid: presence for presence in await self._bus.presence.all()}
-        except BusError:
+        except JetmillError:
             return {}
 
     async def _observe_depth(self, job: str) -> Depth | None:
         try:
             return await self._bus.queue.depth(job)
-        except BusError:
+        except JetmillError:
             return None
+
+
+async def _wait_all(crews: list[Crew]) -> None:
+    await asyncio.gather(*(crew.wait() for crew in crews))
 
 
 def _summarize(crew: Crew, seen: Mapping[int, Presence], *, depth: Depth | None, woken: bool) -> Seen:

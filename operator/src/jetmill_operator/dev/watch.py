@@ -1,9 +1,9 @@
 """Notices when manifests or code change.
 
-The kernel's events (watchfiles) only say when to look (and so does a timer, now and then); what changed is told by
-comparing times and sizes, so that an event lost while the set of folders changes is no loss, and an editor's
-temporary files make no noise. Folders that hold no code of ours (hidden ones, the data folder, environments) are not watched: the
-store alone would send thousands of events.
+The kernel's events (watchfiles) only say when to look, and so does a timer; what changed is told by comparing times and
+sizes, so that an event lost while the set of folders changes is no loss, and an editor's temporary files make no noise.
+Folders that hold no code of ours (hidden ones, the data folder, environments) are not watched: the store alone would
+send thousands of events.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def _stamp(paths: Iterable[Path]) -> Stamps:
     return stamps
 
 
-async def watch(folder: Path, *, stop: asyncio.Event) -> AsyncIterator[Changes]:
+async def watch(folder: Path, *, stop: asyncio.Event) -> AsyncGenerator[Changes]:
     """Tell of each change until `stop`; the first look is taken when this is first asked."""
     manifests, code = await asyncio.to_thread(take_stamps, folder)
     while not stop.is_set():
