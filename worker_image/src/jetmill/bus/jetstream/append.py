@@ -146,8 +146,8 @@ class Appender:
         """Append; the future gives the stream sequence. `expected`: the last sequence on this subject (0: none yet).
 
         It raises RefusedError (10071: `expected` was not the last), NoAnswerError (may have happened or not),
-        DisconnectedError (was not sent), PermissionDeniedError, BusError with the server's code and description: 10077
-        stream full, 10054 too big, 503 no stream takes the subject. Cancelling the future does not take back the append.
+        DisconnectedError (was not sent), PermissionDeniedError, BusError with the server's code and description:
+        10077 stream full, 10054 too big, 503 no stream takes the subject. Cancelling the future takes nothing back.
         """
         if expected is not None:
             headers = b"Nats-Expected-Last-Subject-Sequence: %d\r\n%b" % (expected, headers or b"")
@@ -233,7 +233,9 @@ class Appender:
 
     def _take_members(self) -> list[_Single]:
         """As many from the queue as make a batch: each subject once, so that no member follows another."""
-        queue, members, subjects, size = self._queue, [], set[str](), 0
+        queue, size = self._queue, 0
+        members: list[_Single] = []
+        subjects: set[str] = set()
         while queue and len(members) < self._options.batch_size and size < _BATCH_BYTES:
             single = queue[0]
             if single.subject in subjects:

@@ -1,7 +1,7 @@
 """nats-py's client with the slow parts exchanged: its parser, its flushing, its ways at a broken connection.
 
-It stays a whole `nats.aio.client.Client`, so that JetStream management, KV and object store work on the same connection.
-What differs: messages of our own subscriptions go to synchronous callbacks; frames are joined and written once per turn
+It stays a whole `nats.aio.client.Client`, so that JetStream management, KV and object store work on the same
+connection. What differs: messages of our own subscriptions go to synchronous callbacks; frames are joined and written once per turn
 of the loop; a broken connection is aborted, never waited for; what was buffered for it is dropped, not sent later;
 reconnecting never ends, whatever the reason for the break.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from nats.aio.client import Client, Server
@@ -85,7 +84,7 @@ class FastClient(Client):
             data = b"".join(self._pending)
             self._pending = []
             self._pending_data_size = 0
-            transport.write(data)
+            transport.write(data)  # type: ignore[no-untyped-call]
         elif self._flush_queue is not None and self._flush_queue.empty():  # a websocket is flushed by nats-py's task
             self._flush_queue.put_nowait(self._loop.create_future())
 
@@ -100,7 +99,7 @@ class FastClient(Client):
         self.flush_now()
         if self._transport is None:
             raise ConnectionResetError
-        await self._transport.drain()
+        await self._transport.drain()  # type: ignore[no-untyped-call]
 
     # In
 
@@ -184,7 +183,3 @@ class FastClient(Client):
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 (nats-py's signature)
         self.flush_now()
         await super()._close(status, do_cbs)
-
-
-ConnectOptions = dict[str, Any]
-Listener = Callable[[], None]

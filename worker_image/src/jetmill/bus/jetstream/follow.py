@@ -30,7 +30,7 @@ class _Created(msgspec.Struct):
 
 
 class Follow:
-    """`async for messages in Follow(link, stream, filters, start_seq=1)`: lists of StoredMessage, in order, old then live."""
+    """`async for messages in Follow(link, stream, filters, start_seq=1)`: StoredMessages in order, old then live."""
 
     def __init__(
         self, link: Link, stream: str, subject_filters: Sequence[str], *, start_seq: int = 1, chunk: int = 2000

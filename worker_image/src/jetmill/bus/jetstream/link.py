@@ -167,7 +167,7 @@ class Link:
         Once connected it reconnects for ever.
         """
         link = cls(options)
-        await link._connect()  # noqa: SLF001 (our own)
+        await link._connect()
         with suppress(BusError):  # without the right to ask, our own clock has to do
             await link.sync_clock()
         return link
@@ -180,10 +180,11 @@ class Link:
             if "authorization" in str(error).lower() and not refused.done() and not self.client.up:
                 refused.set_result(error)
 
-        connecting = self.loop.create_task(self.client.connect(**self._client_options(note_error)))
+        connecting: asyncio.Task[None] = self.loop.create_task(self.client.connect(**self._client_options(note_error)))
         try:
+            waiting: set[asyncio.Future[Any]] = {connecting, refused}
             await asyncio.wait(
-                {connecting, refused},
+                waiting,
                 timeout=self.options.connect_timeout_seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -325,8 +326,8 @@ class Link:
         """Publish with a reply inbox of its own; the future gives the answer.
 
         It raises NoAnswerError (time out, connection lost), DisconnectedError (not sent), PermissionDeniedError
-        naming the subject, BusError with code 503 (nobody hears the subject, so nothing happened). JetStream errors inside
-        the answer are the caller's to read (`wire.raise_for_error`). Cancelling the future forgets the request.
+        naming the subject, BusError with code 503 (nobody hears the subject, so nothing happened). JetStream errors
+        inside the answer are the caller's to read (`wire.raise_for_error`). Cancelling the future forgets the request.
         """
         future: asyncio.Future[Frame] = self.loop.create_future()
         self.call(_FutureCall(future), subject, payload, headers=headers, timeout_seconds=timeout_seconds)
@@ -399,7 +400,7 @@ class Link:
         return f"{self._inbox}.{self._token}"
 
     async def room(self) -> None:
-        """Wait until the outgoing buffer is under its high-water mark; raises DisconnectedError if the connection is lost."""
+        """Wait until the outgoing buffer is under its high-water mark; DisconnectedError if the connection is lost."""
         while self.client.up and self.client.buffered > HIGH_WATER_BYTES:
             try:
                 await self.client.drain_transport()

@@ -26,7 +26,7 @@ class Pace:
         self.threshold = _NEVER if fixed is None else fixed
 
     def observe(self, now: float, *, ended: int, in_flight: int) -> None:
-        """Take note at time `now` (seconds) of singles that ended since the last note, with `in_flight` still on the way."""
+        """Take note at `now` (seconds) of singles that ended since the last note; `in_flight` are still on the way."""
         if self._fixed is not None:
             return
         if in_flight < _BUSY:

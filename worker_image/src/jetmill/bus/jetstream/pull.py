@@ -84,7 +84,7 @@ class Pull:
         return self._wanted + self._asked
 
     def stop(self) -> None:
-        """Take nothing more: what the server has not sent goes to another waiter, what is on the wire is naked. Idempotent."""
+        """Take nothing more: what was not sent goes to another waiter, what is on the wire is naked. Idempotent."""
         if self._stopped:
             return
         self._stopped = True

@@ -117,14 +117,16 @@ class Reader:
         self._link = link
 
     async def get_last(self, stream: str, subject: str) -> StoredMessage | None:
-        """The last message on a subject (may hold wildcards), read from the leader: sees every write answered before."""
+        """The last message on a subject (or wildcard), read from the leader: sees every write answered before."""
         return await self._get(stream, {"last_by_subj": subject})
 
     async def get_seq(self, stream: str, seq: int) -> StoredMessage | None:
         """The message at a sequence, read from the leader; None if there is none (any more)."""
         return await self._get(stream, {"seq": seq}) if seq > 0 else None
 
-    async def direct_batch(self, stream: str, *, start_seq: int, subject_filter: str, batch: int) -> list[StoredMessage]:
+    async def direct_batch(
+        self, stream: str, *, start_seq: int, subject_filter: str, batch: int
+    ) -> list[StoredMessage]:
         """Up to `batch` messages of a filter from a sequence on, in order; from any replica, so it may be a little old.
 
         Fewer than `batch` may come though more are there (the server bounds the bytes): go on at the last seq + 1
@@ -144,7 +146,7 @@ class Reader:
         request: dict[str, Any] = {"multi_last": list(subjects), "batch": 1024}
         found, end = await self._direct(stream, request)
         messages = found
-        while found and int(wire.parse_header(end, "Nats-Num-Pending") or 0) > 0:  # the server stopped at its byte limit
+        while found and int(wire.parse_header(end, "Nats-Num-Pending") or 0) > 0:  # it stopped at its byte limit
             up_to = int(wire.parse_header(end, "Nats-UpTo-Sequence") or 0)
             found, end = await self._direct(stream, {**request, "seq": found[-1].seq + 1, "up_to_seq": up_to})
             messages += found
@@ -167,7 +169,7 @@ class Reader:
         return (await self._ask(f"STREAM.INFO.{stream}", {}, _InfoAnswer)).state.last_seq
 
     async def purge(self, stream: str, subject: str, *, up_to_seq: int | None = None) -> int:
-        """Remove what a filter matches, only sequences BELOW `up_to_seq` if given (as JetStream counts); returns how many."""
+        """Remove what a filter matches, if given only sequences BELOW `up_to_seq`, as JetStream counts; returns how many."""
         if up_to_seq is not None and up_to_seq <= 0:
             return 0
         request: dict[str, Any] = {"filter": subject}

@@ -1,0 +1,63 @@
+"""The port `PresenceBoard` on a bucket whose keys have a time to live.
+
+Keys are messages with `Nats-TTL` (whole seconds, so a lease is rounded up); the leader is asked who lives, for an old
+answer would be a wrong takeover.
+"""
+
+from __future__ import annotations
+
+import math
+
+from jetmill.bus.jetstream import wire
+from jetmill.bus.jetstream.link import Link
+from jetmill.bus.jetstream.read import Reader
+from jetmill.errors import CodecError
+from jetmill.protocol.codec import decode_presence, encode
+from jetmill.protocol.record import Presence
+from jetmill.protocol.subject import Subjects
+
+_BATCH = 1000
+
+
+class JetStreamPresence:
+    """Which workers of one namespace live."""
+
+    def __init__(self, link: Link, subjects: Subjects, reader: Reader) -> None:
+        self._link = link
+        self._reader = reader
+        self._stream = f"KV_{subjects.workers_bucket}"
+        self._prefix = f"$KV.{subjects.workers_bucket}."
+
+    async def put(self, presence: Presence, *, ttl_seconds: float) -> None:
+        """See the port."""
+        subject = self._prefix + presence.worker
+        headers = b"Nats-TTL: %d\r\n" % max(1, math.ceil(ttl_seconds))
+        frame = await self._link.request(subject, encode(presence), headers=headers)
+        wire.raise_for_error(frame.payload, subject)
+
+    async def remove(self, worker: str) -> None:
+        """See the port."""
+        await self._reader.purge(self._stream, self._prefix + worker)
+
+    async def get(self, worker: str) -> Presence | None:
+        """See the port; a presence that cannot be read is one all the same: its worker lives."""
+        message = await self._reader.get_last(self._stream, self._prefix + worker)
+        if message is None:
+            return None
+        try:
+            return decode_presence(message.payload)
+        except CodecError:
+            return Presence(worker=worker, jobs=[], slots=0)
+
+    async def all(self) -> list[Presence]:
+        """See the port."""
+        found: list[Presence] = []
+        start = 1
+        while True:
+            messages = await self._reader.direct_batch(
+                self._stream, start_seq=start, subject_filter=f"{self._prefix}*", batch=_BATCH
+            )
+            if not messages:
+                return sorted(found, key=lambda presence: presence.worker)
+            found += [decode_presence(message.payload) for message in messages]
+            start = messages[-1].seq + 1

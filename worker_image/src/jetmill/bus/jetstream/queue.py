@@ -1,0 +1,171 @@
+"""The port `Queue` on work-queue streams: one stream for each Job, one durable consumer for each band.
+
+A delayed hint is a JetStream schedule (`@at`, ADR-51) whose target is the band's subject: the server fires it, whoever
+is down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from jetmill.bus.jetstream import wire
+from jetmill.bus.jetstream.append import AppendOptions, Appender
+from jetmill.bus.jetstream.delivery import Delivery as RawDelivery
+from jetmill.bus.jetstream.link import Link
+from jetmill.bus.jetstream.pull import Pull
+from jetmill.bus.jetstream.read import Reader
+from jetmill.bus.ports import Delivery, Depth
+from jetmill.errors import BusError, NotFoundError
+from jetmill.protocol.hint import Hint
+from jetmill.protocol.record import Band
+from jetmill.protocol.subject import BANDS, Subjects
+
+SEQ_HEADER = "Jm-Seq"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CURE = "declare the Job: apply its manifest, or put it in the folder of `jetmill dev`"
+
+
+class _ConsumerInfo(msgspec.Struct):
+    num_pending: int = 0
+    num_ack_pending: int = 0
+
+
+class JetStreamDelivery:
+    """The port `Delivery`."""
+
+    __slots__ = ("_raw", "band", "id", "job")
+
+    def __init__(self, raw: RawDelivery, job: str, band: Band) -> None:
+        self._raw = raw
+        self.job = job
+        self.band: Band = band
+        self.id = raw.subject_raw.rpartition(b".")[2].decode()
+
+    @property
+    def body(self) -> bytes:
+        """The encoded record."""
+        return self._raw.payload
+
+    @property
+    def seq(self) -> int | None:
+        """Jm-Seq; None too where it is no number."""
+        text = self._raw.header(SEQ_HEADER)
+        return int(text) if text is not None and text.isdigit() else None
+
+    @property
+    def time(self) -> int:
+        """See the port."""
+        return self._raw.timestamp_us
+
+    @property
+    def deliveries(self) -> int:
+        """See the port."""
+        return self._raw.num_delivered
+
+    @property
+    def token(self) -> str:
+        """The ack subject."""
+        return self._raw.reply
+
+    def ack(self) -> None:
+        """See the port."""
+        self._raw.ack()
+
+    def nak(self, delay_seconds: float = 0.0) -> None:
+        """See the port."""
+        self._raw.nak(delay_seconds or None)
+
+
+class JetStreamQueue:
+    """The queues of one namespace."""
+
+    def __init__(self, link: Link, subjects: Subjects, reader: Reader) -> None:
+        self._link = link
+        self._subjects = subjects
+        self._reader = reader
+        self._appender = Appender(link, AppendOptions(atomic=False, singles_in_flight=1000))
+
+    @property
+    def appender(self) -> Appender:
+        """For the link's `room` and `close`."""
+        return self._appender
+
+    def publish(self, hint: Hint) -> asyncio.Future[None]:
+        """See the port."""
+        subject = self._subjects.hint(hint.job, hint.band, hint.id)
+        headers = b"" if hint.seq is None else b"Jm-Seq: %d\r\n" % hint.seq
+        if hint.due is not None:
+            schedule = f"Nats-Schedule: @at {_rfc3339(hint.due)}\r\nNats-Schedule-Target: {subject}\r\n"
+            headers = schedule.encode() + headers
+            subject = self._subjects.delayed(hint.job, hint.id)
+        return self._appender.append(subject, hint.body, headers=headers or None)  # type: ignore[return-value]  # the sequence is nobody's business
+
+    def pull(self, job: str, band: Band, on_delivery: Callable[[Delivery], None]) -> Pull:
+        """See the port."""
+
+        def take(raw: RawDelivery) -> None:
+            on_delivery(JetStreamDelivery(raw, job, band))
+
+        return Pull(self._link, self._subjects.queue_stream(job), band, take)
+
+    def working(self, token: str) -> None:
+        """See the port."""
+        if self._link.connected:
+            self._link.publish(token, b"+WPI")
+
+    async def last_seq(self, job: str) -> int:
+        """See the port."""
+        try:
+            return await self._reader.last_seq(self._subjects.queue_stream(job))
+        except NotFoundError as err:
+            raise self._missing(job) from err
+
+    async def purge(self, job: str, job_id: str, *, up_to: int) -> None:
+        """See the port."""
+        stream = self._subjects.queue_stream(job)
+        await asyncio.gather(
+            *(self._reader.purge(stream, self._subjects.hint(job, band, job_id), up_to_seq=up_to) for band in BANDS),
+            self._reader.purge(stream, self._subjects.delayed(job, job_id), up_to_seq=up_to),
+        )
+
+    async def hinted(self, job: str) -> set[str]:
+        """See the port."""
+        try:
+            found = await self._reader.subjects(self._subjects.queue_stream(job), ">")
+        except NotFoundError as err:
+            raise self._missing(job) from err
+        return {subject.rpartition(".")[2] for subject in found}
+
+    async def depth(self, job: str) -> Depth:
+        """See the port."""
+        stream = self._subjects.queue_stream(job)
+        try:
+            infos = await asyncio.gather(*(self._consumer_info(stream, band) for band in BANDS))
+            delayed = await self._reader.subjects(stream, self._subjects.delayed(job, "*"))
+        except NotFoundError as err:
+            raise self._missing(job) from err
+        return Depth(
+            ready=sum(info.num_pending for info in infos),
+            in_flight=sum(info.num_ack_pending for info in infos),
+            delayed=len(delayed),
+        )
+
+    async def _consumer_info(self, stream: str, band: str) -> _ConsumerInfo:
+        subject = f"$JS.API.CONSUMER.INFO.{stream}.{band}"
+        frame = await self._link.request(subject)
+        wire.raise_for_error(frame.payload, subject)
+        try:
+            return msgspec.json.decode(frame.payload, type=_ConsumerInfo)
+        except msgspec.MsgspecError as err:
+            raise BusError(f"{subject}: an answer of another shape") from err
+
+    def _missing(self, job: str) -> NotFoundError:
+        return NotFoundError(f"no queue of a Job {job!r} in namespace {self._subjects.namespace!r}", cure=_CURE)
+
+
+def _rfc3339(time_us: int) -> str:
+    return (_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="microseconds").replace("+00:00", "Z")
