@@ -1,6 +1,6 @@
 """What a worker process is told: one frozen value from flags and environment, all faults reported together.
 
-`build_settings` takes what flags gave (None: not given) and looks the rest up in the environment; nothing else reads
+`settings_from_env` takes what flags gave (None: not given) and looks the rest up in the environment; nothing else reads
 it. Where the bus is, is the same question for every process, so `ClientSettings` answers it.
 """
 
@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from jetmill.client.settings import ClientSettings, settings_from_env
+from jetmill.client.settings import ClientSettings
+from jetmill.client.settings import settings_from_env as connection_from_env
 from jetmill.errors import ConfigError
 from jetmill.protocol.name import is_label
 from jetmill.worker.result import RESULT_MAX_BYTES
@@ -28,7 +29,7 @@ class WorkerSettings:
     """Where the bus is (`JETMILL_NATS_URL`, `JETMILL_NAMESPACE`, …)."""
     jobs: tuple[str, ...] = ()
     """The Jobs to serve (`--job`, `JETMILL_JOBS`); none: every Job that is declared in this process."""
-    imports: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     """Modules to import for their `@job` declarations (`--import`, `JETMILL_IMPORT`)."""
     entry_points: bool = False
     """Load the entry points of the group `jetmill.jobs` too (`JETMILL_ENTRY_POINTS`)."""
@@ -68,7 +69,7 @@ class WorkerSettings:
             raise ConfigError("the settings cannot be used: " + "; ".join(faults), cure="correct them all, then try again")
 
 
-def build_settings(environ: Mapping[str, str] | None = None, **given: Any) -> WorkerSettings:
+def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) -> WorkerSettings:
     """The settings, what is `given` (and not None) outranking the environment; ConfigError lists every fault.
 
     Besides the fields of WorkerSettings, those of ClientSettings may be given.
@@ -80,12 +81,12 @@ def build_settings(environ: Mapping[str, str] | None = None, **given: Any) -> Wo
     unknown = given.keys() - WorkerSettings.__dataclass_fields__.keys() - ClientSettings.__dataclass_fields__.keys()
     faults += [f"{name}: no such setting" for name in sorted(unknown)]
     values |= {key: value for key, value in given.items() if key in WorkerSettings.__dataclass_fields__}
-    for key in ("jobs", "imports"):
+    for key in ("jobs", "modules"):
         values[key] = tuple(values.get(key, ()))
     try:
         if "connection" not in values:
             outer = {key: value for key, value in given.items() if key in ClientSettings.__dataclass_fields__}
-            values["connection"] = settings_from_env(environ, **outer)
+            values["connection"] = connection_from_env(environ, **outer)
     except ConfigError as err:
         faults.append(err.message.removeprefix("the settings cannot be used: "))
     connection = values.pop("connection", None)
@@ -113,7 +114,7 @@ def _flag(text: str) -> bool:
 _FLAG, _WHOLE, _NUMBER = "true or false", "a whole number", "a number"
 _VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "jobs": ("JETMILL_JOBS", _names, "names"),
-    "imports": ("JETMILL_IMPORT", _names, "modules"),
+    "modules": ("JETMILL_IMPORT", _names, "modules"),
     "entry_points": ("JETMILL_ENTRY_POINTS", _flag, _FLAG),
     "concurrency": ("JETMILL_CONCURRENCY", int, _WHOLE),
     "grace_seconds": ("JETMILL_GRACE_SECONDS", float, _NUMBER),
