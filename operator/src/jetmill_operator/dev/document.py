@@ -68,7 +68,7 @@ def read_documents(file: Path, *, shown: Path) -> Iterator[Document | Fault]:
 def _cut(text: str) -> Iterator[tuple[int, str]]:
     """Cut at the document markers: each piece with how many lines stand before it."""
     first, piece = 0, list[str]()
-    for number, line in enumerate(text.splitlines()):
+    for number, line in enumerate(text.split("\n")):
         if _MARKER.match(line):
             yield first, "\n".join(piece)
             first, piece = number, [line]
@@ -80,7 +80,11 @@ def _cut(text: str) -> Iterator[tuple[int, str]]:
 def _read_piece(text: str, file: Path) -> Document | Fault | None:
     if all(_BLANK.fullmatch(line) or line.strip() == "---" for line in text.splitlines()):
         return None
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as err:
+        line = text.count("\n", 0, err.position) + 1
+        return Fault(file, line, "", f"is no YAML: {err.reason}", f"remove the character U+{err.character:04X}")
     try:
         node = loader.get_single_node()
         if node is None:
@@ -94,8 +98,6 @@ def _read_piece(text: str, file: Path) -> Document | Fault | None:
         return Fault(
             file, line, "", f"is no YAML: {err.problem or err.context}", "check indentation, quotes and colons"
         )
-    except yaml.YAMLError as err:
-        return Fault(file, 1, "", f"is no YAML: {err}".replace("\n", " "), "remove what cannot be printed")
     except (RecursionError, ValueError) as err:
         return Fault(file, 1, "", f"holds a value that cannot be read: {err}", "write it as a text in quotes")
     finally:

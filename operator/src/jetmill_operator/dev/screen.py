@@ -18,12 +18,19 @@ _CHUNK_BYTES = 65_536
 OWN_NAME = "dev"
 
 
+def _wants_colour(stream: TextIO) -> bool:
+    """Tell what the stream and the environment want: NO_COLOR and FORCE_COLOR outrank what the stream is."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+
+
 class Screen:
-    """Writes prefixed lines to a stream; colours where it is a terminal and NO_COLOR is not set."""
+    """Writes prefixed lines to a stream, in colours where those are wanted."""
 
     def __init__(self, stream: TextIO, *, colour: bool | None = None) -> None:
         self._stream: TextIO | None = stream
-        self.colour = stream.isatty() and "NO_COLOR" not in os.environ if colour is None else colour
+        self.colour = _wants_colour(stream) if colour is None else colour
         self._colours: dict[str, int] = {}
         self._width = len(OWN_NAME)
 
@@ -56,10 +63,18 @@ class Screen:
         if self._stream is None:
             return
         self._width = max(self._width, len(name))
+        text = f"{self._paint(f'{name:<{self._width}} │', colour)} {line}\n"
         try:
-            self._stream.write(f"{self._paint(f'{name:<{self._width}} │', colour)} {line}\n")
+            self._stream.write(_fit(text, self._stream.encoding))
             self._stream.flush()
         except (OSError, ValueError):
             self._stream = None
-        except UnicodeEncodeError:
-            self._stream.write(f"{name:<{self._width}} | {line.encode('ascii', 'backslashreplace').decode()}\n")
+
+
+def _fit(text: str, encoding: str | None) -> str:
+    """What the stream can carry of a text; the rest as escapes."""
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return text.replace("│", "|").encode("ascii", "backslashreplace").decode()
+    return text

@@ -75,7 +75,7 @@ class Supervisor:
                     await self._poked.wait()
 
     async def stop(self, *, grace_seconds: float, hurry: asyncio.Event) -> None:
-        """Let all workers drain; after `grace_seconds`, or on `hurry`, make them give back what they have; then end them.
+        """Let all workers drain; after `grace_seconds`, or on `hurry`, make them give back what they have; then kill.
 
         Each further `hurry` goes one step on.
         """
