@@ -43,7 +43,7 @@ class Served:
         self.missing = missing
         self.kind: Kind = decide_kind(settings, self.declared, is_async=handler is not None and handler.is_async)
         self._policy = decide_retry_policy(_NO_CALL, settings, self.declared)
-        self._timeout_seconds = decide_timeout_seconds(_NO_CALL, settings, self.declared)
+        self.default_timeout_seconds = decide_timeout_seconds(_NO_CALL, settings, self.declared)
 
     @property
     def lease_seconds(self) -> float:
@@ -76,7 +76,7 @@ class Served:
 
     def timeout_seconds(self, call: Call) -> float:
         """How long one attempt may run."""
-        return self._timeout_seconds if call.timeout_seconds is None else call.timeout_seconds
+        return self.default_timeout_seconds if call.timeout_seconds is None else call.timeout_seconds
 
     def limit(self, slots: int) -> int:
         """How many of this Job may run at once in a worker of so many slots."""
