@@ -61,9 +61,11 @@ def _stamp(paths: Iterable[Path]) -> Stamps:
     return stamps
 
 
-async def watch(folder: Path, *, stop: asyncio.Event) -> AsyncGenerator[Changes]:
-    """Tell of each change until `stop`; the first look is taken when this is first asked."""
+async def watch(folder: Path, *, stop: asyncio.Event, looked: asyncio.Event | None = None) -> AsyncGenerator[Changes]:
+    """Tell of each change until `stop`, beginning with the first look, after which `looked` is set."""
     manifests, code = await asyncio.to_thread(take_stamps, folder)
+    if looked is not None:
+        looked.set()
     while not stop.is_set():
         folders = list_folders(folder)
         events = awatch(
