@@ -16,7 +16,10 @@ SUITES := $(filter conformance integration,$(notdir $(wildcard tests/*)))
 
 ##@ The main commands
 
-.PHONY: test
+.PHONY: demo test
+demo: $(STAMP) ## 200 jobs on a real nats-server, a worker killed in the middle, and the proof (Ctrl-C ends it)
+	$(BIN)/python examples/quickstart/demo.py
+
 test: lint types imports unit $(SUITES) ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
 
 ##@ The parts of test

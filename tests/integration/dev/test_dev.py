@@ -103,7 +103,8 @@ async def test_a_server_that_is_killed_comes_back_on_its_port_and_jobs_go_on(sta
     server.kill()
     await dev.says("nats-server ended with status -9")
     await eventually(lambda: is_gone(server))
-    await eventually(lambda: client.connect_state())
+    bus = await client.connect()
+    await eventually(lambda: bus.link.connected)
     assert await (await client.enqueue("greet", {"name": "two"})).result(timeout=60) == "Hello, two!"
     await client.close()
     await dev.stop()
