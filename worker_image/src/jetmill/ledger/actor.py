@@ -32,8 +32,10 @@ class Actor:
         worker: str,
         lease_seconds_of: Callable[[str], float],
         presence_ttl_seconds: float,
+        on_concluded: Callable[[Entry, Record | None], None] | None = None,
     ) -> None:
         self.bus = bus
+        self.on_concluded = on_concluded
         self.worker = worker
         self.lease_seconds_of = lease_seconds_of
         self.presence_ttl_seconds = presence_ttl_seconds

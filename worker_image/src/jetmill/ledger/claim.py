@@ -26,7 +26,9 @@ __all__ = ["Claim", "Claimer"]
 class Claimer:
     """Turns deliveries into claims and claims into outcomes, for one worker process on one loop.
 
-    The worker's presence must be there before the first claim. `lease_seconds_of` gives a Job's `leaseSeconds`.
+    The worker's presence must be there before the first claim. `lease_seconds_of` gives a Job's `leaseSeconds`;
+    `on_concluded` hears of each final record that is written in a job's stead (poison, expired, overlap, cancelled), with
+    the hint's body if there was one.
     """
 
     def __init__(
@@ -36,9 +38,14 @@ class Claimer:
         worker: str,
         lease_seconds_of: Callable[[str], float],
         presence_ttl_seconds: float,
+        on_concluded: Callable[[Entry, Record | None], None] | None = None,
     ) -> None:
         self._actor = Actor(
-            bus, worker=worker, lease_seconds_of=lease_seconds_of, presence_ttl_seconds=presence_ttl_seconds
+            bus,
+            worker=worker,
+            lease_seconds_of=lease_seconds_of,
+            presence_ttl_seconds=presence_ttl_seconds,
+            on_concluded=on_concluded,
         )
         self._ledger = bus.ledger
 

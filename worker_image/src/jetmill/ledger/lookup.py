@@ -137,6 +137,8 @@ class Lookup:
         written = await self._actor.append(entry, record, self._backoff)
         if written is not None:
             self._delivery.ack()
+            if self._actor.on_concluded is not None:
+                self._actor.on_concluded(written, self._hint)
         return written is not None
 
     async def _skip(self, entry: Entry, reason: Reason) -> bool:
