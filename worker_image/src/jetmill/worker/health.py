@@ -32,7 +32,7 @@ class HealthServer:
         self._answers = {"/livez": live, "/readyz": ready}
         self._server = make_server(host, port, self._serve, server_class=_Server, handler_class=_Handler)
         self.port = int(self._server.server_port)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="jetmill-health", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="jetmill-health", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

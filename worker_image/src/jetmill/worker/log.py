@@ -16,6 +16,7 @@ import structlog
 from jetmill.worker.context import current
 
 EVENTS: dict[str, str] = {
+    "worker_failed": "It could not start, or met a defect; `error` says what.",
     "worker_started": "A worker serves its Jobs.",
     "worker_drained": "It was told to stop, and everything it had is settled.",
     "worker_stopping": "It takes nothing more; `reason` says why.",

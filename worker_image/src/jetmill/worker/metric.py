@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Metrics:
         """What prometheus-client asks for."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-        yield InfoMetricFamily("jetmill_build", "Versions", {"version": _version(), "python": platform.python_version()})
+        yield InfoMetricFamily("jetmill_build", "Versions", {"version": find_version(), "python": platform.python_version()})
         yield from self._collect_jobs()
         abandoned = CounterMetricFamily(
             "jetmill_worker_handlers_abandoned", "Handlers that did not stop when told to", labels=["namespace"]
@@ -155,7 +156,9 @@ class Metrics:
         yield from (family for family, _ in histograms)
 
 
-def _version() -> str:
+@cache
+def find_version() -> str:
+    """The version of this wheel."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jetmill.bus.ports import Delivery
@@ -46,6 +46,8 @@ class Slots:
         self.interrupting = False
         """What is claimed from now on is not started any more."""
         self.finished = 0
+        self.on_finished: Callable[[int], None] | None = None
+        """Hears how many attempts were settled."""
         self.service_seconds = 0.0
         """Smoothed run time."""
 
@@ -171,6 +173,8 @@ class Slots:
     async def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         settled = await self._parts.claimer.settle(attempt.claim, outcome)
         self.finished += 1
+        if self.on_finished is not None:
+            self.on_finished(self.finished)
         served = attempt.served
         numbers = self._parts.metrics.of(served.job)
         if settled.lost or settled.entry is None:
