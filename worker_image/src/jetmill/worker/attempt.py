@@ -246,9 +246,7 @@ class Attempt:
         assert self.served.handler is not None
         self._run = run = ProcessRun()
         data = b"{}" if payload is None else bytes(payload)
-        return await self._parts.processes.execute(
-            Work(self.served.handler.origin, self.context.facts, data), run
-        )
+        return await self._parts.processes.execute(Work(self.served.handler.origin, self.context.facts, data), run)
 
     async def _as_command(self, payload: Any) -> bytes | None:
         facts = self.context.facts

@@ -47,7 +47,7 @@ def decide_band(turns: Turns, ready: tuple[bool, bool, bool]) -> tuple[int, Turn
         high -= total
     elif best == 1:
         normal -= total
-    elif best == 2:  # noqa: PLR2004 - the third band
+    elif best == 2:
         low -= total
     return best, (high, normal, low)
 

@@ -33,7 +33,9 @@ def discover(modules: Iterable[str], *, with_entry_points: bool = False) -> None
         except Exception as err:  # noqa: BLE001 - as above
             faults.append(f"{entry.name} = {entry.value}: {type(err).__name__}: {err}")
     if faults:
-        raise ConfigError(f"cannot import {'; '.join(faults)}", cure="is it installed, and is the working directory right?")
+        raise ConfigError(
+            f"cannot import {'; '.join(faults)}", cure="is it installed, and is the working directory right?"
+        )
 
 
 def load_handler(origin: str, *, job: str, main: ModuleType | None = None) -> JobHandler[..., Any]:
@@ -46,7 +48,7 @@ def load_handler(origin: str, *, job: str, main: ModuleType | None = None) -> Jo
     else:
         try:
             module = importlib.import_module(module_name)
-        except Exception as err:  # noqa: BLE001 - as above
+        except Exception as err:
             raise ConfigError(f"handler {origin!r}: {type(err).__name__}: {err}") from err
     found: Any = module
     for part in path.split("."):

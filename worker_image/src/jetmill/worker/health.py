@@ -27,12 +27,14 @@ class HealthServer:
         from prometheus_client import CollectorRegistry, make_wsgi_app
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(metrics)  # type: ignore[arg-type] - a collector by shape
+        registry.register(metrics)
         self._metrics = make_wsgi_app(registry)
         self._answers = {"/livez": live, "/readyz": ready}
         self._server = make_server(host, port, self._serve, server_class=_Server, handler_class=_Handler)
         self.port = int(self._server.server_port)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="jetmill-health", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="jetmill-health", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -44,7 +46,8 @@ class HealthServer:
     def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            return self._metrics(environ, start)
+            body: Iterable[bytes] = self._metrics(environ, start)
+            return body
         answer = self._answers.get(path)
         if answer is None:
             return _reply(start, "404 Not Found", "/livez, /readyz, /metrics")

@@ -107,7 +107,7 @@ class Heartbeat:
         self._thread_loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
-        main.call_soon_threadsafe(lambda: ready.done() or ready.set_result(None))
+        main.call_soon_threadsafe(_resolve, ready)
         bus = await self._connect_patiently()
         if bus is None:
             return
@@ -161,3 +161,8 @@ class Heartbeat:
             stopping.cancel()
             waking.cancel()
             self._wake.clear()
+
+
+def _resolve(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

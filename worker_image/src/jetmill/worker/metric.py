@@ -46,7 +46,7 @@ class Histogram:
 class JobNumbers:
     """What is counted for one Job."""
 
-    __slots__ = ("latency", "outcomes", "redelivered", "reasons", "run", "whole")
+    __slots__ = ("latency", "outcomes", "reasons", "redelivered", "run", "whole")
 
     def __init__(self) -> None:
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
@@ -63,16 +63,30 @@ class JobNumbers:
 class Gauges(Protocol):
     """What the worker can say of itself at any moment."""
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Jobs that may run at once."""
+        ...
 
     @property
-    def busy(self) -> int: ...
+    def busy(self) -> int:
+        """Slots in use."""
+        ...
+
     @property
-    def abandoned(self) -> int: ...
+    def abandoned(self) -> int:
+        """Threads given up that have not ended."""
+        ...
+
     @property
-    def connected(self) -> bool: ...
+    def connected(self) -> bool:
+        """There is a connection now."""
+        ...
+
     @property
-    def heartbeat_time(self) -> float: ...
+    def heartbeat_time(self) -> float:
+        """When presence was last renewed, seconds since the epoch."""
+        ...
 
 
 class Metrics:
@@ -96,7 +110,9 @@ class Metrics:
         """What prometheus-client asks for."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-        yield InfoMetricFamily("jetmill_build", "Versions", {"version": find_version(), "python": platform.python_version()})
+        yield InfoMetricFamily(
+            "jetmill_build", "Versions", {"version": find_version(), "python": platform.python_version()}
+        )
         yield from self._collect_jobs()
         abandoned = CounterMetricFamily(
             "jetmill_worker_handlers_abandoned", "Handlers that did not stop when told to", labels=["namespace"]

@@ -37,14 +37,17 @@ class Resources:
     def check(self, injections: tuple[Injection, ...]) -> None:
         """Raise ConfigError, naming the parameter, for a resource that nobody provides."""
         for injection in injections:
-            if injection.type is not JobContext and self._find(injection.type, injection.mark) is None:
-                if not injection.optional:
-                    raise ConfigError(
-                        f"parameter {injection.parameter!r}: nobody provides {_name(injection.type)}",
-                        cure="Worker(resources={Type: provider}) or Annotated[Type, Inject(provider)]",
-                    )
+            if injection.type is JobContext or injection.optional:
+                continue
+            if self._find(injection.type, injection.mark) is None:
+                raise ConfigError(
+                    f"parameter {injection.parameter!r}: nobody provides {_name(injection.type)}",
+                    cure="Worker(resources={Type: provider}) or Annotated[Type, Inject(provider)]",
+                )
 
-    async def fill(self, injections: tuple[Injection, ...], context: JobContext, stack: AsyncExitStack) -> dict[str, Any]:
+    async def fill(
+        self, injections: tuple[Injection, ...], context: JobContext, stack: AsyncExitStack
+    ) -> dict[str, Any]:
         """The arguments for the injected parameters; what is the job's own is torn down with `stack`."""
         arguments: dict[str, Any] = {}
         scope = _Scope(self, context, stack)
@@ -114,7 +117,7 @@ class _Scope:
         if self._context is None:
             raise ConfigError(f"{_name(kind)} is made for each job, so nothing that lives longer can have it")
         if mark.provider not in self._made:
-            self._made[mark.provider] = await self._resources._make(mark, self, self._stack)  # noqa: SLF001 - two halves of one thing
+            self._made[mark.provider] = await self._resources._make(mark, self, self._stack)
         return self._made[mark.provider]
 
     def context_for(self, provider: Provider) -> JobContext:

@@ -33,9 +33,7 @@ _NO_OPTIONS = JobOptions()
 class Served:
     """A Job with its handler; `missing` says why there is none."""
 
-    def __init__(
-        self, settings: JobSettings, handler: JobHandler[..., Any] | None, *, missing: str = ""
-    ) -> None:
+    def __init__(self, settings: JobSettings, handler: JobHandler[..., Any] | None, *, missing: str = "") -> None:
         self.job = settings.job
         self.settings = settings
         self.handler = handler
@@ -85,9 +83,7 @@ class Served:
         return min(slots, os.cpu_count() or 1) if self.kind == "process" else slots
 
 
-def build_served(
-    job: str, settings: JobSettings | None, registry: Registry, resources: Resources
-) -> Served:
+def build_served(job: str, settings: JobSettings | None, registry: Registry, resources: Resources) -> Served:
     """Find the handler of a Job: its manifest's `handler`, else what was declared under its name."""
     settings = settings or JobSettings(job=job)
     if settings.command is not None:

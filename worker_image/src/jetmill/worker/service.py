@@ -22,7 +22,7 @@ from jetmill.client.client import Client
 from jetmill.client.declaration import Registry
 from jetmill.errors import ConfigError
 from jetmill.ledger.claim import Claimer
-from jetmill.protocol.record import JobSettings, Presence
+from jetmill.protocol.record import Entry, JobSettings, Presence, Record
 from jetmill.worker.executor.process import ProcessExecutor
 from jetmill.worker.executor.thread import ThreadExecutor
 from jetmill.worker.health import HealthServer
@@ -169,7 +169,9 @@ class Service:
     async def start(self) -> None:
         """Say that it lives, then take jobs. ConfigError if there is nothing to serve; BusError."""
         if not self._jobs:
-            raise ConfigError("there is nothing to serve", cure="name Jobs (--job) or import modules with @job (--import)")
+            raise ConfigError(
+                "there is nothing to serve", cure="name Jobs (--job) or import modules with @job (--import)"
+            )
         if not self.bus.link.threaded:
             await self._declare()
         self._unwatch.append(await self.bus.admin.watch_settings(self._note_settings))
@@ -180,7 +182,9 @@ class Service:
         slots.on_finished = self._note_finished
         await self._heartbeat.start()
         self._intake = slots.intake = Intake(
-            self.bus.queue, slots=decide_slots(self.settings.concurrency, list(self._served.values())), start=slots.start
+            self.bus.queue,
+            slots=decide_slots(self.settings.concurrency, list(self._served.values())),
+            start=slots.start,
         )
         self.metrics.gauges = self
         if self.settings.health_port is not None:
@@ -263,7 +267,7 @@ class Service:
                 worker=self.id,
                 lease_seconds_of=self._lease_seconds_of,
                 presence_ttl_seconds=self._leases[1],
-                on_concluded=lambda entry, source: self._slots and self._slots.note_concluded(entry, source),
+                on_concluded=self._note_concluded,
             ),
             wheel=Wheel(loop),
             threads=ThreadExecutor(loop, limit=limit),
@@ -272,6 +276,10 @@ class Service:
             host=host,
             metrics=self.metrics,
         )
+
+    def _note_concluded(self, entry: Entry, source: Record | None) -> None:
+        if self._slots is not None:
+            self._slots.note_concluded(entry, source)
 
     def _lease_seconds_of(self, job: str) -> float:
         served = self._served.get(job)

@@ -66,7 +66,9 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         faults = _find_faults(self)
         if faults:
-            raise ConfigError("the settings cannot be used: " + "; ".join(faults), cure="correct them all, then try again")
+            raise ConfigError(
+                "the settings cannot be used: " + "; ".join(faults), cure="correct them all, then try again"
+            )
 
 
 def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) -> WorkerSettings:
@@ -149,13 +151,17 @@ def _find_faults(settings: WorkerSettings) -> list[str]:
     def name(key: str) -> str:
         return f"{key} ({_VARIABLES[key][0]})"
 
-    faults = [f"{name('jobs')}: {job!r:.80} is no label of a-z, 0-9 and '-'" for job in settings.jobs if not is_label(job)]
+    faults = [
+        f"{name('jobs')}: {job!r:.80} is no label of a-z, 0-9 and '-'" for job in settings.jobs if not is_label(job)
+    ]
     if settings.concurrency is not None and not 1 <= settings.concurrency <= MAX_SLOTS:
         faults.append(f"{name('concurrency')}: {settings.concurrency} is not between 1 and {MAX_SLOTS}")
-    for key in ("grace_seconds", "stop_seconds", "settle_seconds", "unknown_handler_seconds"):
-        if not 0 <= getattr(settings, key) < math.inf:
-            faults.append(f"{name(key)}: {getattr(settings, key)} is not 0 or more")
-    if settings.health_port is not None and not 0 <= settings.health_port <= 65_535:  # noqa: PLR2004 - the last port
+    faults += [
+        f"{name(key)}: {getattr(settings, key)} is not 0 or more"
+        for key in ("grace_seconds", "stop_seconds", "settle_seconds", "unknown_handler_seconds")
+        if not 0 <= getattr(settings, key) < math.inf
+    ]
+    if settings.health_port is not None and not 0 <= settings.health_port <= 65_535:
         faults.append(f"{name('health_port')}: {settings.health_port} is no port")
     for key in ("max_jobs", "max_rss_bytes", "result_max_bytes"):
         value = getattr(settings, key)

@@ -109,7 +109,7 @@ class Slots:
             await self._settle(attempt, outcome)
         except asyncio.CancelledError:
             raise  # the worker ends at once; the ledger and presence say what becomes of the job
-        except Exception as err:  # noqa: BLE001 - one delivery must not end the worker; it will come again
+        except Exception as err:
             log.exception("delivery_failed", job=delivery.job, job_id=delivery.id, error=str(err))
         finally:
             if attempt is None or not attempt.abandoned:
@@ -235,7 +235,7 @@ def _enqueued(entry: Entry, source: Record) -> int:
     if source.payload_seq is None or source.enqueueing > 1:
         return source.time
     job_id = entry.id
-    if len(job_id) == 36 and job_id[14] == "7":  # noqa: PLR2004 - the length and version of a UUIDv7
+    if len(job_id) == 36 and job_id[14] == "7":
         try:
             return int(job_id[:8] + job_id[9:13], 16) * 1000
         except ValueError:

@@ -18,6 +18,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -180,8 +181,9 @@ class Worker:
 
 def run_worker(settings: WorkerSettings) -> int:
     """What `jetmill worker` does: serve in this process until told to stop; the exit code."""
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # `--import tasks` means the file beside which it was typed
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)  # `--import tasks` means the file beside which it was typed
     return Worker(settings=settings).run()
 
 

@@ -1,7 +1,7 @@
 """CPU-bound handlers, in child processes that can be killed for real.
 
-A child is a fresh interpreter (no fork: threads and connections would come along), in a session of its own, at the other
-end of a socket. It runs one attempt at a time. Told to stop, it is killed with all that it started, and the next
+A child is a fresh interpreter (no fork: threads and connections would come along), in a session of its own, at the
+other end of a socket. It runs one attempt at a time. Told to stop, it is killed with all that it started, and the next
 attempt gets another. A child that dies by itself (`os._exit`, a signal, out of memory) fails its attempt, never the
 worker.
 """
@@ -65,9 +65,11 @@ class Child:
         """The next message; None if the child is gone."""
         try:
             (length,) = LENGTH.unpack(await self.reader.readexactly(LENGTH.size))
-            return decode_from_child(await self.reader.readexactly(length))
+            message: FromChild = decode_from_child(await self.reader.readexactly(length))
         except (asyncio.IncompleteReadError, OSError, struct.error, msgspec.MsgspecError):
             return None
+        else:
+            return message
 
     async def end(self) -> int:
         """Make sure that it is gone; its exit code."""
@@ -142,9 +144,7 @@ class ProcessExecutor:
         child.gone = True
         code = await child.end()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise FailureError(
-            Failure(build_plain_error("WorkerProcessError", f"the process that ran the handler {how}"))
-        )
+        raise FailureError(Failure(build_plain_error("WorkerProcessError", f"the process that ran the handler {how}")))
 
     async def _answer(self, ask: Ask, facts: JobFacts) -> Reply:
         try:

@@ -22,7 +22,7 @@ from typing import Any
 IDLE_SECONDS = 30.0
 
 
-class Abandoned(BaseException):  # noqa: N818 - raised in a handler's thread, where `except Exception` must not catch it
+class Abandoned(BaseException):
     """Nobody waits for this handler any more: it ran too long, or its job was cancelled."""
 
 
@@ -129,11 +129,15 @@ class ThreadExecutor:
         else:
             failed = False
         with work.lock:
-            if work.abandoned:
+            if self._is_abandoned(work):
                 return False
             work.value = (True, (failed, value))
         self._finish(work)
         return True
+
+    @staticmethod
+    def _is_abandoned(work: ThreadWork) -> bool:
+        return work.abandoned  # by the loop, while the handler ran
 
     def _finish(self, work: ThreadWork) -> None:
         with self._lock:
