@@ -89,13 +89,16 @@ def decode_presence(data: bytes) -> Presence:
 
 
 def encode_value(value: Any) -> bytes:
-    """Encode a payload or a result as JSON; raise CodecError for what JSON has no word for (NaN and ∞ too)."""
+    """Encode a payload or a result as JSON; raise CodecError for what JSON has no word for (NaN and ∞ too), or nested
+    deeper than MAX_DEPTH.
+    """
     try:
         data = _encoder.encode(value)
     except (msgspec.EncodeError, TypeError, ValueError, RecursionError, UnicodeError) as err:
         raise CodecError(f"not JSON: {err}") from err
-    if b"null" in data:  # what msgspec writes for NaN and ∞
-        _check(value)
+    # msgspec writes null for NaN and ∞; and what is nested too deep could not be read back
+    if b"null" in data or data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _check(msgspec.to_builtins(value, builtin_types=(bytes, bytearray), str_keys=True))
     return data
 
 
@@ -124,7 +127,7 @@ def _check(value: Any) -> None:
                 if not all(map(_is_text, level_keys)):
                     raise CodecError("a key with a lone surrogate")
                 below.extend(item.values())
-            elif isinstance(item, list):
+            elif isinstance(item, list | tuple):
                 below.extend(item)
             elif isinstance(item, float) and not math.isfinite(item):
                 raise CodecError("a number that no float holds")

@@ -47,14 +47,10 @@ def build_hint(entry: Entry, *, body: bytes | None = None, source: Record | None
         body = encode(_with_payload(record, source))
     plain = record.claimed or record.gate is not None
     due = record.due if record.state in (State.SCHEDULED, State.RETRYING) else None
-    return Hint(
-        id=entry.id, job=record.job, band=record.band, body=body, seq=None if plain else entry.seq, due=due
-    )
+    return Hint(id=entry.id, job=record.job, band=record.band, body=body, seq=None if plain else entry.seq, due=due)
 
 
 def _with_payload(record: Record, source: Record | None) -> Record:
     if source is None or record.payload_seq is None:
         return record
-    return msgspec.structs.replace(
-        record, payload=source.payload, payload_ref=source.payload_ref, call=source.call
-    )
+    return msgspec.structs.replace(record, payload=source.payload, payload_ref=source.payload_ref, call=source.call)

@@ -10,7 +10,7 @@ that they do not know and refuse versions that they do not know: an older worker
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -18,6 +18,10 @@ from jetmill.protocol.state import CLAIMED, FINAL, OPEN, WAITING, Reason, State
 
 VERSION = 1
 Band = Literal["high", "normal", "low"]
+Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")]
+"""What goes into subjects; checked where it is decoded, so that a garbled record reaches none."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Ordinal = Annotated[int, msgspec.Meta(ge=1)]
 
 if TYPE_CHECKING:
     RawOrNone = msgspec.Raw | None
@@ -74,13 +78,13 @@ class Record(Struct, frozen=True, kw_only=True):
 
     v: int = VERSION
     state: State
-    enqueueing: int
+    enqueueing: Ordinal
     """Counts from 1; a person's retry begins the next."""
-    attempt: int
+    attempt: Ordinal
     """Counts from 1; the attempt that runs, ran last, or (waiting) will run (`retrying`: that ended)."""
-    crashes: int = 0
+    crashes: Count = 0
     """Takeovers in this enqueueing."""
-    job: str
+    job: Label
     band: Band = "normal"
     time: int
     """µs, by the writer's clock; the stream's own timestamp is the one that counts."""
@@ -142,15 +146,15 @@ class Holder(Struct, frozen=True, kw_only=True):
     """Who holds a gate; valid while that job is open in that enqueueing."""
 
     v: int = VERSION
-    id: str
-    enqueueing: int
+    id: Label
+    enqueueing: Ordinal
 
 
 class JobSettings(Struct, frozen=True, kw_only=True):
     """One Job as its reconciler declares it, for clients and workers; what is None was not declared."""
 
     v: int = VERSION
-    job: str
+    job: Label
     generation: int = 0
     handler: str | None = None
     command: list[str] | None = None

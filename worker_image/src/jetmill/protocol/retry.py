@@ -23,9 +23,10 @@ class RetryPolicy:
 
     def delay_seconds(self, attempt: int, draw: float) -> float:
         """The wait after attempt number `attempt` (from 1), with `draw` uniform in [0, 1)."""
-        exponent = (attempt - 1) * math.log(max(self.factor, 1.0))
-        if exponent > 700:  # exp() would overflow; by then any maximum is reached
-            ceiling = self.max_delay_seconds
-        else:
-            ceiling = min(self.max_delay_seconds, self.initial_delay_seconds * math.exp(exponent))
+        ceiling = self.initial_delay_seconds
+        if attempt > 1 and ceiling > 0:
+            exponent = (attempt - 1) * math.log(max(self.factor, 1.0))
+            # exp() overflows above 709; a maximum is reached long before
+            ceiling = ceiling * math.exp(exponent) if exponent < 700 else math.inf
+        ceiling = max(0.0, min(self.max_delay_seconds, ceiling))
         return ceiling * draw if self.jitter else ceiling

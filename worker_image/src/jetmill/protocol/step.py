@@ -2,7 +2,7 @@
 
 Each takes the record that it follows and returns the one to append. What the next step needs is carried over;
 payload and call are pointed to by `payload_seq`. `at` is the entry's own sequence, for the first record has the
-payload in itself.
+payload in itself. A step that the diagram does not have raises JobStateError: it cannot even be built.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from jetmill.errors import JobStateError
 from jetmill.protocol.outcome import Cancelled, Failed, Interrupted, Outcome, Retry, Succeeded
 from jetmill.protocol.record import Entry, ErrorInfo, Record
-from jetmill.protocol.state import Reason, State
+from jetmill.protocol.state import ALLOWED, Reason, State
 
 
 def payload_seq(entry: Entry) -> int:
@@ -23,6 +24,8 @@ def payload_seq(entry: Entry) -> int:
 
 def _follow(entry: Entry, state: State, *, time: int, by: str, **fields: Any) -> Record:
     last = entry.record
+    if state not in ALLOWED[last.state]:
+        raise JobStateError(f"job {entry.id} is {last.state}: {state} cannot follow")
     values: dict[str, Any] = {
         "enqueueing": last.enqueueing,
         "attempt": last.attempt,
@@ -70,14 +73,10 @@ def build_outcome(entry: Entry, outcome: Outcome, *, time: int, worker: str) -> 
     match outcome:
         case Succeeded(result, result_ref):
             raw = None if result is None else msgspec.Raw(result)
-            return _follow(
-                entry, State.SUCCEEDED, time=time, by=by, worker=worker, result=raw, result_ref=result_ref
-            )
+            return _follow(entry, State.SUCCEEDED, time=time, by=by, worker=worker, result=raw, result_ref=result_ref)
         case Retry(delay_seconds, error, reason):
             due = time + round(delay_seconds * 1_000_000)
-            return _follow(
-                entry, State.RETRYING, time=time, by=by, worker=worker, due=due, error=error, reason=reason
-            )
+            return _follow(entry, State.RETRYING, time=time, by=by, worker=worker, due=due, error=error, reason=reason)
         case Failed(reason, error):
             return _follow(entry, State.FAILED, time=time, by=by, worker=worker, reason=reason, error=error)
         case Cancelled():
@@ -103,12 +102,8 @@ def build_skip(entry: Entry, reason: Reason, *, time: int, worker: str) -> Recor
 
 def build_poison(entry: Entry, *, time: int, worker: str) -> Record:
     """`failed` after a `running` whose owner is gone and whose crash budget is spent."""
-    error = ErrorInfo(
-        type="WorkerLost", message=f"{entry.record.crashes + 1} workers died while they ran this job"
-    )
-    return _follow(
-        entry, State.FAILED, time=time, by=f"worker:{worker}", reason=Reason.POISON, error=error
-    )
+    error = ErrorInfo(type="WorkerLost", message=f"{entry.record.crashes + 1} workers died while they ran this job")
+    return _follow(entry, State.FAILED, time=time, by=f"worker:{worker}", reason=Reason.POISON, error=error)
 
 
 def build_conclusion(entry: Entry, *, time: int, worker: str) -> Record:
