@@ -61,7 +61,6 @@ class Attempt:
         "_parts",
         "_run",
         "_stopper",
-        "_task",
         "_work",
         "abandoned",
         "cause",
@@ -69,6 +68,7 @@ class Attempt:
         "context",
         "running",
         "served",
+        "task",
         "timeout_seconds",
     )
 
@@ -92,7 +92,7 @@ class Attempt:
         """Nobody waits for it any more; its outcome was settled without it."""
         self._parts = parts
         self._on_abandoned = on_abandoned
-        self._task: asyncio.Task[Any] | None = None
+        self.task: asyncio.Task[Any] | None = None
         self._work: ThreadWork | None = None
         self._run: ProcessRun | CommandRun | None = None
         self._stopper: Timer | None = None
@@ -100,7 +100,7 @@ class Attempt:
 
     async def perform(self) -> Outcome:
         """Run the handler; how it ended. Everything that a handler can raise becomes an outcome here."""
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
         wheel = self._parts.wheel
         timer = wheel.arm(self.timeout_seconds, self._expire)
         current.set(self.context)
@@ -117,8 +117,8 @@ class Attempt:
         wheel.disarm(timer)
         if self._stopper is not None:
             wheel.disarm(self._stopper)
-        if self._cancels and self._task is not None:
-            while self._task.uncancel():
+        if self._cancels and self.task is not None:
+            while self.task.uncancel():
                 pass
         if self.abandoned:
             return Interrupted()  # settled already; nobody looks at this
@@ -157,7 +157,7 @@ class Attempt:
         if self._run is not None:
             self._run.kill()
         elif self._work is not None:
-            self._stopper = wheel.arm(wait if self.served.injects else 0.0, self._abandon_thread)
+            self._stopper = wheel.arm(wait if self.served.injects else 0.0, self._abandon_if_running)
         else:
             self._cancel()
 
@@ -165,22 +165,22 @@ class Attempt:
         """Have it stop without further patience."""
         self.stop(Stop.INTERRUPTED)
         if self.running and self._run is None:
-            self._abandon()
+            self._stopper = self._parts.wheel.arm(0.0, self._abandon_if_running)
 
     def _expire(self) -> None:
         self.stop(Stop.TIMEOUT)
 
     def _cancel(self) -> None:
-        if not self.running or self._task is None:
+        if not self.running or self.task is None:
             return
         if self._cancels >= MAX_CANCELS:
             self._abandon()
             return
         self._cancels += 1
-        self._task.cancel()
+        self.task.cancel()
         self._stopper = self._parts.wheel.arm(self._parts.settings.stop_seconds, self._cancel)
 
-    def _abandon_thread(self) -> None:
+    def _abandon_if_running(self) -> None:
         if self.running:
             self._abandon()
 

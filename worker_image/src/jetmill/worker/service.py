@@ -224,6 +224,8 @@ class Service:
             if not await _wait_empty(slots.tasks, patience):
                 slots.interrupt(at_once=True)
                 await _wait_empty(slots.tasks, 1.0)
+        for ghost in slots.ghosts:
+            ghost.cancel()
         left = len(slots.tasks)
         if left:
             log.error("worker_left_unsettled", worker=self.id, tasks=left)
@@ -327,7 +329,12 @@ class Service:
         log.info("health_served", port=self._health.port)
 
     def _note_finished(self, count: int) -> None:
-        if self.settings.max_jobs is not None and count >= self.settings.max_jobs and not self.stopped.done():
+        if self.stopped.done():
+            return
+        if self.abandoned >= self.slots:
+            log.warning("worker_recycled", worker=self.id, abandoned=self.abandoned)
+            self.stop(StopReason.RECYCLED)
+        elif self.settings.max_jobs is not None and count >= self.settings.max_jobs:
             log.info("worker_recycled", worker=self.id, jobs=count)
             self.stop(StopReason.RECYCLED)
 

@@ -42,6 +42,8 @@ class Slots:
         self._namespace = parts.bus.subjects.namespace
         self.intake: Intake | None = None
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.ghosts: set[asyncio.Task[Any]] = set()
+        """Tasks of handlers that were abandoned and have not ended."""
         self.attempts: dict[str, Attempt] = {}
         self.interrupting = False
         """What is claimed from now on is not started any more."""
@@ -218,6 +220,10 @@ class Slots:
         """A handler does not stop: settle without it, and free its slot."""
         self._parts.metrics.abandoned_total += 1
         self.attempts.pop(attempt.claim.entry.id, None)
+        if attempt.task is not None:  # nobody waits for it, the drain neither
+            self.tasks.discard(attempt.task)
+            self.ghosts.add(attempt.task)
+            attempt.task.add_done_callback(self.ghosts.discard)
         assert self.intake is not None
         self.intake.freed(attempt.claim.delivery)
         self._spawn(self._settle_abandoned(attempt))

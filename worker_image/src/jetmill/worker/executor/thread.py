@@ -50,7 +50,10 @@ class ThreadExecutor:
         self._queue: queue.SimpleQueue[ThreadWork | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
-        self._waiting = 0
+        self._idle = 0
+        """Threads that wait and that nobody has counted on yet."""
+        self._backlog = 0
+        """Calls in the queue for which there was no thread."""
         self._done: list[ThreadWork] = []
         self._closed = False
         self.abandoned = 0
@@ -61,8 +64,11 @@ class ThreadExecutor:
         work = ThreadWork(function, self._loop.create_future())
         self._queue.put(work)
         with self._lock:
-            spare = self._waiting - self._queue.qsize()
-            if spare >= 0 or self._threads >= self._limit:
+            if self._idle:
+                self._idle -= 1
+                return work
+            if self._threads >= self._limit:
+                self._backlog += 1
                 return work
             self._threads += 1
         threading.Thread(target=self._serve, name="jetmill-handler", daemon=True).start()
@@ -91,28 +97,35 @@ class ThreadExecutor:
 
     def _serve(self) -> None:
         try:
-            while (work := self._take()) is not None:
+            work = self._queue.get()
+            while work is not None:
                 if not self._run(work):
-                    with self._lock:
-                        self.abandoned -= 1
-                    return
-        except Abandoned:  # raised late, when the handler had just ended: this thread was written off
-            with self._lock:
-                self.abandoned -= 1
-            return
+                    break
+                work = self._take()
+            else:
+                with self._lock:
+                    self._threads -= 1
+                return
+        except Abandoned:
+            pass  # raised late, when the handler had just ended: this thread was written off all the same
         with self._lock:
-            self._threads -= 1
+            self.abandoned -= 1
 
     def _take(self) -> ThreadWork | None:
+        """The next call; None: this thread is not needed any more."""
         with self._lock:
-            self._waiting += 1
-        try:
-            return self._queue.get(timeout=IDLE_SECONDS)
-        except queue.Empty:
-            return None
-        finally:
-            with self._lock:
-                self._waiting -= 1
+            if self._backlog:
+                self._backlog -= 1
+            else:
+                self._idle += 1
+        while True:
+            try:
+                return self._queue.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                with self._lock:
+                    if self._idle:
+                        self._idle -= 1
+                        return None
 
     def _run(self, work: ThreadWork) -> bool:
         """Run one call; False: this thread was abandoned meanwhile."""
