@@ -171,6 +171,10 @@ class Appender:
             self._waiters.append((limit, waiter))
             await waiter
 
+    def flush(self) -> None:
+        """Send what waits for its turn of the loop, as far as the windows allow."""
+        self._pump()
+
     def close(self) -> None:
         """Fail what was not sent (DisconnectedError); what is under way still gets its verdict. Idempotent."""
         self._stop_listening()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from jetmill.bus.jetstream import wire
-from jetmill.bus.jetstream.append import AppendOptions, Appender
+from jetmill.bus.jetstream.append import Appender
 from jetmill.bus.jetstream.delivery import Delivery as RawDelivery
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.pull import Pull
@@ -87,12 +87,17 @@ class JetStreamQueue:
         self._link = link
         self._subjects = subjects
         self._reader = reader
-        self._appender = Appender(link, AppendOptions(atomic=False, singles_in_flight=1000))
+        self._appenders: dict[str, Appender] = {}
 
-    @property
-    def appender(self) -> Appender:
-        """For the link's `room` and `close`."""
-        return self._appender
+    async def room(self, limit: int) -> None:
+        """Wait until fewer than `limit` hints of each Job await their answers."""
+        for appender in tuple(self._appenders.values()):
+            await appender.room(limit)
+
+    def flush(self) -> None:
+        """Send what waits to be sent."""
+        for appender in self._appenders.values():
+            appender.flush()
 
     def publish(self, hint: Hint) -> asyncio.Future[None]:
         """See the port."""
@@ -102,7 +107,10 @@ class JetStreamQueue:
             schedule = f"Nats-Schedule: @at {_rfc3339(hint.due)}\r\nNats-Schedule-Target: {subject}\r\n"
             headers = schedule.encode() + headers
             subject = self._subjects.delayed(hint.job, hint.id)
-        return self._appender.append(subject, hint.body, headers=headers or None)  # type: ignore[return-value]  # the sequence is nobody's business
+        appender = self._appenders.get(hint.job)
+        if appender is None:
+            appender = self._appenders[hint.job] = Appender(self._link)
+        return appender.append(subject, hint.body, headers=headers or None)  # type: ignore[return-value]  # the sequence is nobody's business
 
     def pull(self, job: str, band: Band, on_delivery: Callable[[Delivery], None]) -> Pull:
         """See the port."""

@@ -36,6 +36,4 @@ class JetStreamSignals:
             self._link.publish(subject)
 
     def _listen(self, subject: str, callback: Callable[[str], None]) -> Callable[[], None]:
-        return self._link.subscribe(
-            subject, lambda frame: callback(frame.subject.rpartition(".")[2])
-        ).unsubscribe
+        return self._link.subscribe(subject, lambda frame: callback(frame.subject.rpartition(".")[2])).unsubscribe

@@ -1,0 +1,56 @@
+"""The port `Events`: CloudEvents on one stream, what running jobs tell on another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from jetmill.bus.jetstream.append import AppendOptions, Appender
+from jetmill.bus.jetstream.follow import Follow
+from jetmill.bus.jetstream.link import Link
+from jetmill.bus.jetstream.read import Reader, StoredMessage
+from jetmill.bus.ports import TraceLine
+from jetmill.protocol.subject import Subjects
+
+_BATCH = 500
+
+
+class JetStreamEvents:
+    """Events and traces of one namespace."""
+
+    def __init__(self, link: Link, subjects: Subjects, reader: Reader) -> None:
+        self._link = link
+        self._subjects = subjects
+        self._reader = reader
+        self._appender = Appender(link, AppendOptions(atomic=False))
+
+    def publish(self, event_type: str, data: bytes, *, event_id: str) -> asyncio.Future[int]:
+        """See the port."""
+        headers = f"Nats-Msg-Id: {event_id}\r\n".encode()
+        return self._appender.append(self._subjects.event(event_type), data, headers=headers)
+
+    def trace(self, job_id: str, kind: str, data: bytes) -> None:
+        """See the port."""
+        if self._link.connected:
+            self._link.publish(self._subject(job_id, kind), data)
+
+    async def traces(self, job_id: str, *, kind: str, live: bool = False) -> AsyncIterator[list[TraceLine]]:
+        """See the port."""
+        stream, subject = self._subjects.trace_stream, self._subject(job_id, kind)
+        if live:
+            async for messages in Follow(self._link, stream, [subject]):
+                yield [_line(message, job_id, kind) for message in messages]
+            return
+        start = 1
+        while messages := await self._reader.direct_batch(
+            stream, start_seq=start, subject_filter=subject, batch=_BATCH
+        ):
+            yield [_line(message, job_id, kind) for message in messages]
+            start = messages[-1].seq + 1
+
+    def _subject(self, job_id: str, kind: str) -> str:
+        return self._subjects.log(job_id) if kind == "log" else self._subjects.progress(job_id)
+
+
+def _line(message: StoredMessage, job_id: str, kind: str) -> TraceLine:
+    return TraceLine(id=job_id, kind=kind, seq=message.seq, time=message.time_us, data=message.payload)

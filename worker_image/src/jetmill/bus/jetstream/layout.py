@@ -1,0 +1,121 @@
+"""The streams, consumers and buckets of a namespace, as JetStream wants them told: pure, compared with what is there.
+
+A stream is changed only where it differs in what is said here; whatever else an administrator set on it stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jetmill.protocol.record import JobSettings
+from jetmill.protocol.subject import BANDS, Subjects
+
+Config = dict[str, Any]
+
+_SECOND = 1_000_000_000
+_DAY = 86_400 * _SECOND
+ACK_WINDOW = 1_000_000
+"""Deliveries in hand at once; no limit on concurrency, that is the workers' slots."""
+FAR_FUTURE = "9999-01-01T00:00:00Z"
+
+
+def build_namespace(subjects: Subjects, *, replicas: int) -> list[Config]:
+    """All streams of a namespace but the queues; buckets are streams too."""
+    root = subjects.root
+    return [
+        _stream(
+            subjects.ledger_stream,
+            [f"{root}.{kind}.*" for kind in ("job", "hold", "plan", "delivery")],
+            replicas=replicas,
+            allow_atomic=True,
+        ),
+        _stream(
+            subjects.events_stream,
+            [f"{root}.event.>"],
+            replicas=replicas,
+            max_age=7 * _DAY,
+            duplicate_window=120 * _SECOND,
+        ),
+        _stream(
+            subjects.trace_stream,
+            [f"{root}.progress.*", f"{root}.log.*"],
+            replicas=replicas,
+            max_age=_DAY,
+            max_msgs_per_subject=1000,
+        ),
+        _bucket(subjects.jobs_bucket, replicas=replicas),
+        _bucket(subjects.workers_bucket, replicas=replicas, allow_msg_ttl=True),
+        _stream(
+            f"OBJ_{subjects.payloads_bucket}",
+            [f"$O.{subjects.payloads_bucket}.{part}.>" for part in ("C", "M")],
+            replicas=replicas,
+            discard="new",
+            allow_rollup_hdrs=True,
+        ),
+    ]
+
+
+def build_queue(subjects: Subjects, job: str, *, replicas: int) -> Config:
+    """The work queue of a Job. No limits: schedules refuse `discard: new`, and `old` would drop jobs."""
+    return _stream(
+        subjects.queue_stream(job),
+        [f"{subjects.root}.q.{job}.*.*", subjects.delayed(job, "*")],
+        replicas=replicas,
+        retention="workqueue",
+        allow_msg_schedules=True,
+        allow_msg_ttl=True,
+        allow_atomic=True,
+    )
+
+
+def build_consumers(subjects: Subjects, settings: JobSettings) -> list[Config]:
+    """One durable consumer for each band."""
+    return [
+        {
+            "durable_name": band,
+            "name": band,
+            "filter_subject": subjects.queue_filter(settings.job, band),
+            "deliver_policy": "all",
+            "ack_policy": "explicit",
+            "replay_policy": "instant",
+            "ack_wait": round(settings.lease_seconds * _SECOND),
+            "max_deliver": -1,
+            "max_ack_pending": ACK_WINDOW,
+            "max_waiting": 4096,
+        }
+        for band in BANDS
+    ]
+
+
+def find_changes(wanted: Config, there: Config) -> Config:
+    """What of `wanted` is not so in `there`; fields that the server leaves out are its zero values."""
+    return {name: value for name, value in wanted.items() if there.get(name, _zero(value)) != value}
+
+
+def _zero(value: Any) -> Any:
+    return type(value)()
+
+
+def _stream(name: str, subjects: list[str], *, replicas: int, **more: Any) -> Config:
+    return {
+        "name": name,
+        "subjects": subjects,
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "num_replicas": replicas,
+        "allow_direct": True,
+        **more,
+    }
+
+
+def _bucket(name: str, *, replicas: int, **more: Any) -> Config:
+    return _stream(
+        f"KV_{name}",
+        [f"$KV.{name}.>"],
+        replicas=replicas,
+        max_msgs_per_subject=1,
+        discard="new",
+        allow_rollup_hdrs=True,
+        **more,
+    )
