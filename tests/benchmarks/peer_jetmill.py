@@ -1,6 +1,6 @@
 """Jetmill, in one worker process, with its whole protocol on: a claim and an outcome in the ledger for each job.
 
-`python -m tests.benchmarks.peer_jetmill declare|enqueue|drain|latency|check COUNT URL` prints one line of JSON.
+`python -m benchmarks.peer_jetmill declare|enqueue|drain|latency|check COUNT URL` prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jetmill import Client, Worker, job
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.ledger.verify import verify
 from jetmill.protocol.record import JobSettings
-from tests.benchmarks.clock import Tally, at_rate, make_arguments
+from benchmarks.clock import Tally, at_rate, make_arguments
 
 SLICE = 10_000
 

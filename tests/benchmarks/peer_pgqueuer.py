@@ -1,6 +1,6 @@
 """pgqueuer on PostgreSQL, in one worker process; the status of each job is stored.
 
-`python -m tests.benchmarks.peer_pgqueuer install|enqueue|drain|latency COUNT DSN` prints one line of JSON.
+`python -m benchmarks.peer_pgqueuer install|enqueue|drain|latency COUNT DSN` prints one line of JSON.
 Batches of 100 are its quickest setting here; its bulk call takes lists, given in slices of 10,000 as ours.
 """
 
@@ -20,7 +20,7 @@ from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 from pgqueuer.types import QueueExecutionMode
 
-from tests.benchmarks.clock import Tally, at_rate, make_arguments
+from benchmarks.clock import Tally, at_rate, make_arguments
 
 BATCH = 100
 SLICE = 10_000

@@ -1,6 +1,6 @@
 """taskiq-nats, the pull broker, in one worker process; no result is stored, as this broker is used.
 
-`python -m tests.benchmarks.peer_taskiq enqueue|drain|latency COUNT URL` prints one line of JSON.
+`python -m benchmarks.peer_taskiq enqueue|drain|latency COUNT URL` prints one line of JSON.
 Batches of 100 are its quickest setting here (its default is 1).
 """
 
@@ -15,7 +15,7 @@ import uvloop
 from taskiq.receiver import Receiver
 from taskiq_nats import PullBasedJetStreamBroker
 
-from tests.benchmarks.clock import Tally, at_rate, make_arguments
+from benchmarks.clock import Tally, at_rate, make_arguments
 
 BATCH = 100
 IN_FLIGHT = 64

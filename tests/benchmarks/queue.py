@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from support.nats import NatsServer
-from tests.benchmarks.postgres import run_postgres
+from benchmarks.postgres import run_postgres
 
 ROOT = Path(__file__).parents[2]
 Figures = dict[str, dict[str, list[float]]]
@@ -25,7 +25,7 @@ Figures = dict[str, dict[str, list[float]]]
 
 def phase(peer: str, mode: str, count: int, url: str) -> dict[str, float]:
     """Run one phase of one peer in a process of its own; what it measured."""
-    command = [sys.executable, "-m", f"tests.benchmarks.peer_{peer}", mode, str(count), url]
+    command = [sys.executable, "-m", f"benchmarks.peer_{peer}", mode, str(count), url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise SystemExit(f"{peer} {mode}: exit {done.returncode}\n{done.stderr[-3000:]}")

@@ -91,12 +91,16 @@ class JetStreamAdmin:
         return sorted(found, key=lambda settings: settings.job)
 
     async def watch_settings(self, on_change: OnChange) -> Callable[[], None]:
-        """See the port."""
+        """See the port; returns when every Job that is there was told."""
         follow = Follow(self._link, self._stream, [f"{self._prefix}*"])
         await follow.ready()
-        task = asyncio.create_task(self._watch(follow, on_change))
+        told = asyncio.Event()
+        if follow.caught_up:
+            told.set()
+        task = asyncio.create_task(self._watch(follow, on_change, told))
         self._watchers.add(task)
         task.add_done_callback(self._watchers.discard)
+        await told.wait()
         return task.cancel
 
     def close(self) -> None:
@@ -104,12 +108,14 @@ class JetStreamAdmin:
         for task in tuple(self._watchers):
             task.cancel()
 
-    async def _watch(self, follow: Follow, on_change: OnChange) -> None:
+    async def _watch(self, follow: Follow, on_change: OnChange, told: asyncio.Event) -> None:
         while True:
             try:
                 async for messages in follow:
                     for message in messages:
                         on_change(message.subject[len(self._prefix) :], _decode(message))
+                    if follow.caught_up:
+                        told.set()
             except BusError:  # the bucket went; it may come again
                 await asyncio.sleep(_WATCH_RETRY_SECONDS * random.uniform(0.5, 1.0))
             follow = Follow(self._link, self._stream, [f"{self._prefix}*"], start_seq=follow.last_seq + 1)

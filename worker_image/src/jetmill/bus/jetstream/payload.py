@@ -6,7 +6,8 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
-from nats.js.errors import BucketNotFoundError, NotFoundError as NatsNotFoundError, ObjectNotFoundError
+from nats.js.errors import BucketNotFoundError, ObjectNotFoundError
+from nats.js.errors import NotFoundError as NatsNotFoundError
 from nats.js.object_store import ObjectStore
 
 from jetmill.bus.jetstream.link import Link
