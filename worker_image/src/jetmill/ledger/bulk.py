@@ -33,7 +33,7 @@ class _Bulk:
         self._results: dict[int, Submitted | JetmillError] = {}
         self._first: dict[str, int] = {}
         self._copies: list[tuple[int, int]] = []
-        self._late: list[tuple[int, Draft]] = []
+        self._late: list[tuple[int, Draft, bool]] = []
         self._hints: list[tuple[int, Hint, asyncio.Future[None]]] = []
 
     async def run(self) -> list[Submitted | JetmillError]:
@@ -73,8 +73,8 @@ class _Bulk:
         for index, draft, answer in sent:
             try:
                 seq = await answer
-            except (RefusedError, NoAnswerError):
-                self._late.append((index, draft))
+            except (RefusedError, NoAnswerError) as err:
+                self._late.append((index, draft, isinstance(err, NoAnswerError)))
             except BusError as err:
                 self._results[index] = err
             else:
@@ -97,10 +97,13 @@ class _Bulk:
         for start in range(0, len(self._late), LATE_TOGETHER):
             some = self._late[start : start + LATE_TOGETHER]
             ends = await asyncio.gather(
-                *(enqueue(self._bus, draft, backoff) for (_, draft), backoff in zip(some, backoffs, strict=False)),
+                *(
+                    enqueue(self._bus, draft, backoff, unanswered=unanswered)
+                    for (_, draft, unanswered), backoff in zip(some, backoffs, strict=False)
+                ),
                 return_exceptions=True,
             )
-            for (index, _), end in zip(some, ends, strict=True):
+            for (index, _, _), end in zip(some, ends, strict=True):
                 if isinstance(end, BaseException) and not isinstance(end, JetmillError):
                     raise end
                 self._results[index] = end

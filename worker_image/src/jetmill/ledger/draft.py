@@ -68,7 +68,7 @@ class Draft:
     body: bytes
 
     def lies_in(self, entry: Entry) -> bool:
-        """Tell whether the chain that ends with `entry` was begun by this draft, as far as that shows."""
+        """Tell whether an unanswered append of this draft began the chain that ends with `entry`, if that shows."""
         return self.fresh or (entry.record.time == self.record.time and entry.record.by == self.record.by)
 
     def entry(self, seq: int) -> Entry:
@@ -108,14 +108,15 @@ def prepare(submission: Submission, *, time: int, by: str) -> Draft:
     return Draft(id=job_id, fresh=fresh, record=record, body=encode(record))
 
 
-async def enqueue(bus: Bus, draft: Draft, backoff: Backoff) -> Submitted:
-    """Append until the chain is there, then put its hint."""
+async def enqueue(bus: Bus, draft: Draft, backoff: Backoff, *, unanswered: bool = False) -> Submitted:
+    """Append until the chain is there, then put its hint; `unanswered`: an append went out before."""
     while True:
         try:
             seq = await bus.ledger.append(draft.id, draft.body, expected=0)
         except RefusedError:
             pass
         except NoAnswerError as err:
+            unanswered = True
             await backoff.pause(err)
         else:
             await publish_until_answered(bus, draft.hint(seq))
@@ -123,7 +124,7 @@ async def enqueue(bus: Bus, draft: Draft, backoff: Backoff) -> Submitted:
         last = await insist(lambda: bus.ledger.read(draft.id), backoff)
         if last is not None:
             await restore_hint(bus, last, Backoff(unanswered_only=True))
-            return Submitted(draft.id, last.seq, created=draft.lies_in(last))
+            return Submitted(draft.id, last.seq, created=unanswered and draft.lies_in(last))
 
 
 async def publish_until_answered(bus: Bus, hint: Hint) -> None:
