@@ -302,8 +302,9 @@ class Service:
             self._settings_of.pop(job, None)
         else:
             self._settings_of[job] = settings
-        if self._intake is not None:
+        if job in self._served:
             self._resolve(job)
+        if self._intake is not None:
             self._intake.slots = decide_slots(self.settings.concurrency, list(self._served.values()))
             self._intake.serve(job, limit=self._served[job].limit(self._intake.slots))
             self._heartbeat.poke()
