@@ -28,6 +28,13 @@ async def wait_for(path: str, ctx: JobContext) -> int:
     while not Path(path).exists():
         await asyncio.sleep(0.02)
     return ctx.attempt
+
+@job
+def spin(path: str) -> bool:
+    Path(path + ".spins").touch()
+    while not Path(path).exists():
+        pass
+    return True
 """
 HEAD = "apiVersion: jetmill.dev/v1alpha1\nkind: Job\n"
 

@@ -42,13 +42,16 @@ async def test_a_job_runs_from_zero_workers_and_ctrl_c_leaves_nothing_behind(sta
 
 async def test_a_dev_that_is_killed_leaves_no_server_and_no_workers_and_the_next_one_goes_on(start, connect, folder):
     (folder / "wait.yaml").write_text(declare("wait", "tasks:wait_for", "  scaling: {minReplicas: 1}\n"))
+    (folder / "spin.yaml").write_text(declare("spin", "tasks:spin", "  worker: {executor: process}\n"))
     dev = await start()
     first = await dev.ready()
     client = await connect(first)
     gate = folder / "gate"
     running = await client.enqueue("wait", {"path": str(gate)})
+    spinning = await client.enqueue("spin", {"path": str(gate)})
     delayed = await client.enqueue("greet", {"name": "later"}, delay=2)
     await eventually(lambda: is_running(client, running.id))
+    await eventually(lambda: (folder / "gate.spins").exists(), seconds=60)
     dev.children()
     await client.close()
     dev.process.kill()
@@ -61,6 +64,7 @@ async def test_a_dev_that_is_killed_leaves_no_server_and_no_workers_and_the_next
     gate.write_text("")
     assert await client.result(running.id, timeout=60) == 1
     assert (await client.status(running.id)).crashes == 1
+    assert await client.result(spinning.id, timeout=60) is True
     assert await client.result(delayed.id, timeout=60) == "Hello, later!"
     await client.close()
     await dev.stop()

@@ -81,8 +81,8 @@ class Crew:
     def __init__(self, job: Job, launch: Launch, screen: Screen) -> None:
         self.job = job
         self.workers: list[WorkerProcess] = []
-        self.woken = True
-        """Something may have been enqueued since the last look; at first nobody knows."""
+        self.woken = False
+        """Something was enqueued since the last look."""
         self.fewer_since: float | None = None
         self.service_seconds = 0.0
         self._launch = launch

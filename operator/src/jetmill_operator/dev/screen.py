@@ -34,6 +34,10 @@ class Screen:
         self._colours: dict[str, int] = {}
         self._width = len(OWN_NAME)
 
+    def reserve(self, name: str) -> None:
+        """Leave room for the names of a Job's workers, so that lines stay in one column."""
+        self._width = max(self._width, len(name) + len("/1"))
+
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Say something as dev itself."""
         for line in text.splitlines():

@@ -239,8 +239,7 @@ class Session:
         (self.options.data / "env").write_text("\n".join(lines) + "\n")
         names = list(self._in_force)
         self._screen.say(f"ready {self._server.url} (namespace {self.namespace}, Jobs: {', '.join(names) or 'none'})")
-        program = Path(sys.executable).with_name("jetmill")
-        shown = "jetmill" if str(program.parent) in os.environ.get("PATH", "").split(os.pathsep) else str(program)
+        shown = _find_program()
         example = names[0] if names else "NAME"
         self._ready = True
         self._screen.say("next, in another terminal:")
@@ -259,6 +258,14 @@ async def _run_until_first_ends(*coroutines: Coroutine[Any, Any, object]) -> Non
         await asyncio.wait(tasks)
     for task in done:
         task.result()
+
+
+def _find_program() -> str:
+    """How the command line is called from here."""
+    program = Path(sys.executable).with_name("jetmill")
+    if str(program.parent) in os.environ.get("PATH", "").split(os.pathsep):
+        return program.name
+    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
 
 
 async def run_dev(options: DevOptions, screen: Screen) -> None:

@@ -48,6 +48,7 @@ class Supervisor:
         self.poke()
         if crew is not None:
             return crew.apply(job)
+        self._screen.reserve(job.name)
         self.crews[job.name] = Crew(job, self._launch, self._screen)
         return False
 
