@@ -129,7 +129,7 @@ async def test_changed_code_reaches_the_workers_and_broken_code_does_not(start, 
     await dev.says("the code changed; workers of greet are replaced")
 
     async def is_new() -> bool:
-        return await (await client.enqueue("greet", {"name": "Eve"})).result(timeout=60) == "Welcome, Eve!"
+        return bool(await (await client.enqueue("greet", {"name": "Eve"})).result(timeout=60) == "Welcome, Eve!")
 
     await eventually(is_new)
     await client.close()

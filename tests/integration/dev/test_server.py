@@ -135,6 +135,7 @@ async def test_what_is_tethered_dies_with_its_parent_even_by_sigkill(tmp_path, w
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PARENT, way, str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
+    assert parent.stdout is not None
     child = psutil.Process(int(await soon(parent.stdout.readline())))
     try:
         await eventually(lambda: "time.sleep(600)" in " ".join(child.cmdline()), what="the program itself")
