@@ -51,7 +51,7 @@ async def test_a_dev_that_is_killed_leaves_no_server_and_no_workers_and_the_next
     spinning = await client.enqueue("spin", {"path": str(gate)})
     delayed = await client.enqueue("greet", {"name": "later"}, delay=2)
     await eventually(lambda: is_running(client, running.id))
-    await eventually(lambda: (folder / "gate.spins").exists(), seconds=60)
+    await eventually((folder / "gate.spins").exists, seconds=60)
     dev.children()
     await client.close()
     dev.process.kill()
