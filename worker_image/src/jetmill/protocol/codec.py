@@ -51,21 +51,20 @@ def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
     if len(data) > MAX_MESSAGE_BYTES:
         raise CodecError(f"message of {len(data)} bytes", cure=f"at most {MAX_MESSAGE_BYTES}")
     try:
-        message = decoder.decode(data)
+        return decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeError, MemoryError) as err:
-        raise CodecError(_explain(data, err)) from err
-    if message.v != VERSION:
-        raise CodecError(f"message of version {message.v}", cure=f"this Jetmill reads version {VERSION}: upgrade it")
-    return message
+        raise _explain(data, err) from err
 
 
-def _explain(data: bytes, err: BaseException) -> str:
+def _explain(data: bytes, err: BaseException) -> CodecError:
     """Say that the version is unknown, where that is why the shape did not fit."""
     try:
         version = _version.decode(data).v
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         version = VERSION
-    return f"message of version {version}" if version != VERSION else f"cannot be decoded: {err}"
+    if version != VERSION:
+        return CodecError(f"message of version {version}", cure=f"this Jetmill reads version {VERSION}: upgrade it")
+    return CodecError(f"cannot be decoded: {err}")
 
 
 def decode_record(data: bytes) -> Record:

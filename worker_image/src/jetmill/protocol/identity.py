@@ -23,5 +23,5 @@ def make_id(time_ms: int, random_bits: int) -> JobId:
 
 
 def id_from_key(*parts: str) -> JobId:
-    """Make the one id that belongs to a key, given as one or more texts (lengths are kept apart: ("a","bc") ≠ ("ab","c"))."""
+    """Make the one id that belongs to a key, given as one or more texts: ("a", "bc") is not ("ab", "c")."""
     return JobId(str(uuid.uuid5(_KEYS, "".join(f"{len(part)}:{part}" for part in parts))))

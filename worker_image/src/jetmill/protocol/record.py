@@ -17,6 +17,7 @@ import msgspec
 from jetmill.protocol.state import CLAIMED, FINAL, OPEN, WAITING, Reason, State
 
 VERSION = 1
+"""Written as `v` into every message, always: msgspec's tag is never left out, as a field with a default would be."""
 Band = Literal["high", "normal", "low"]
 Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")]
 """What goes into subjects; checked where it is decoded, so that a garbled record reaches none."""
@@ -73,10 +74,9 @@ class Call(Struct, frozen=True, kw_only=True):
 _NO_CALL = Call()
 
 
-class Record(Struct, frozen=True, kw_only=True):
+class Record(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     """One link of a job's chain."""
 
-    v: int = VERSION
     state: State
     enqueueing: Ordinal
     """Counts from 1; a person's retry begins the next."""
@@ -142,18 +142,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     record: Record
 
 
-class Holder(Struct, frozen=True, kw_only=True):
+class Holder(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     """Who holds a gate; valid while that job is open in that enqueueing."""
 
-    v: int = VERSION
     id: Label
     enqueueing: Ordinal
 
 
-class JobSettings(Struct, frozen=True, kw_only=True):
+class JobSettings(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     """One Job as its reconciler declares it, for clients and workers; what is None was not declared."""
 
-    v: int = VERSION
     job: Label
     generation: int = 0
     handler: str | None = None
@@ -175,10 +173,9 @@ class JobSettings(Struct, frozen=True, kw_only=True):
     suspend: bool = False
 
 
-class Presence(Struct, frozen=True, kw_only=True):
+class Presence(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     """What a worker process says of itself while it lives."""
 
-    v: int = VERSION
     worker: str
     jobs: list[str]
     slots: int

@@ -2,11 +2,11 @@
 
 ```
  0 ─▶ queued ────┐             cancelled ◀── queued · scheduled · retrying
- 0 ─▶ scheduled ─┼─▶ running ─▶ succeeded · failed                  any final ─▶ queued (reopened)      failed ─▶ discarded
-      retrying ──┘    │ │ │ └─▶ retrying                            scheduled ─▶ scheduled (rescheduled)
-                      │ │ └───▶ queued (interrupted)                cancelled (withdrawn) ─▶ scheduled
-                      │ └─────▶ running (taken over, crashes + 1)   queued · scheduled ─▶ skipped (gate, expired)
-                      └───────▶ cancelling ─▶ succeeded · cancelled       0 ─▶ cancelled (withdrawn slot)
+ 0 ─▶ scheduled ─┼─▶ running ─▶ succeeded · failed               any final ─▶ queued (reopened)   failed ─▶ discarded
+      retrying ──┘    │ │ │ └─▶ retrying                         scheduled ─▶ scheduled (rescheduled)
+                      │ │ └───▶ queued (interrupted)             cancelled (withdrawn) ─▶ scheduled
+                      │ └─────▶ running (taken over, crashes + 1) queued · scheduled ─▶ skipped (gate, expired)
+                      └───────▶ cancelling ─▶ succeeded · cancelled    0 ─▶ cancelled (withdrawn slot)
 ```
 
 Nothing follows `discarded`.

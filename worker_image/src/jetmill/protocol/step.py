@@ -24,7 +24,8 @@ def payload_seq(entry: Entry) -> int:
 
 def _follow(entry: Entry, state: State, *, time: int, by: str, **fields: Any) -> Record:
     last = entry.record
-    if state not in ALLOWED[last.state]:
+    withdrawn = last.state is not State.CANCELLED or state is State.QUEUED or last.reason is Reason.WITHDRAWN
+    if state not in ALLOWED[last.state] or not withdrawn:
         raise JobStateError(f"job {entry.id} is {last.state}: {state} cannot follow")
     values: dict[str, Any] = {
         "enqueueing": last.enqueueing,
@@ -67,6 +68,8 @@ def build_claim(entry: Entry, *, lease: str, worker: str, time: int, max_retries
 
 def build_outcome(entry: Entry, outcome: Outcome, *, time: int, worker: str) -> Record:
     """What follows a worker's own claim; after `cancelling` only `succeeded` or `cancelled` can."""
+    if not entry.record.claimed:
+        raise JobStateError(f"job {entry.id} is {entry.record.state}: nobody runs it")
     by = f"worker:{worker}"
     if entry.record.state is State.CANCELLING and not isinstance(outcome, Succeeded):
         outcome = Cancelled()
