@@ -1,9 +1,9 @@
 """nats-py's client with the slow parts exchanged: its parser, its flushing, its ways at a broken connection.
 
 It stays a whole `nats.aio.client.Client`, so that JetStream management, KV and object store work on the same
-connection. What differs: messages of our own subscriptions go to synchronous callbacks; frames are joined and written once per turn
-of the loop; a broken connection is aborted, never waited for; what was buffered for it is dropped, not sent later;
-reconnecting never ends, whatever the reason for the break.
+connection. What differs: messages of our own subscriptions go to synchronous callbacks; frames are joined and
+written once per turn of the loop; a broken connection is aborted, never waited for; what was buffered for it is
+dropped, not sent later; reconnecting never ends, whatever the reason for the break.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class FastClient(Client):
         self._ps = self._parser  # type: ignore[assignment]  # the same two methods
         self._loop = asyncio.get_running_loop()
         self._flush_due = False
-        self._attempts = 0
+        self.attempts = 0
         self.up = False
         self.trouble: Exception | None = None
 
@@ -130,7 +130,7 @@ class FastClient(Client):
 
     def go_up(self) -> None:
         """Note that the connection stands and subscriptions are in place."""
-        self._attempts = 0
+        self.attempts = 0
         self.up = True
         self._hooks.went_up()
 
@@ -150,9 +150,9 @@ class FastClient(Client):
 
     def choose_server(self, servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
         """Take the next server, with a jittered delay that grows with each attempt that failed."""
-        self._attempts += 1
-        delay = min(_BACKOFF_MAX_SECONDS, _BACKOFF_SECONDS * 2 ** min(self._attempts - 1, 10))
-        return servers[self._attempts % len(servers)], delay * random.uniform(0.2, 1.0)
+        self.attempts += 1
+        delay = min(_BACKOFF_MAX_SECONDS, _BACKOFF_SECONDS * 2 ** min(self.attempts - 1, 10))
+        return servers[self.attempts % len(servers)], delay * random.uniform(0.2, 1.0)
 
     async def note_error(self, error: Exception) -> None:
         """Keep the last error and say nothing: disconnects are told by hooks, and attempts to reconnect are many."""

@@ -21,6 +21,7 @@ from jetmill.bus.jetstream.read import StoredMessage
 from jetmill.errors import BusError, NotFoundError, PermissionDeniedError
 
 _INACTIVE_SECONDS = 30
+_STABLE_SECONDS = 10.0
 _RETRY_SECONDS = 0.2
 _RETRY_MAX_SECONDS = 5.0
 
@@ -48,9 +49,14 @@ class Follow:
         self._pending: int | None = None
         self._pull: Pull | None = None
         self._stale = False
+        self._failures = 0
+        self._created = 0.0
+        self._denied: PermissionDeniedError | None = None
+        self.trouble: BusError | None = None
+        """Why the last consumer had to be replaced, for those who ask."""
         self._closed = False
         self._woken = asyncio.Event()
-        self._unregister = (link.on_disconnect(self._invalidate),)
+        self._unregister = (link.on_disconnect(self._invalidate), link.on_reconnect(self._woken.set))
 
     def __aiter__(self) -> AsyncIterator[list[StoredMessage]]:
         """Give lists of 1 to `chunk` messages for ever; NotFoundError without such a stream when it begins."""
@@ -74,12 +80,11 @@ class Follow:
 
     async def _iterate(self) -> AsyncIterator[list[StoredMessage]]:
         try:
-            failures = 0
             while not self._closed:
                 if self._messages:
                     yield self._hand_out()
                 elif self._pull is None or self._stale:
-                    failures = await self._recreate(failures)
+                    await self._recreate()
                 else:
                     self._woken.clear()
                     await self._woken.wait()
@@ -97,23 +102,32 @@ class Follow:
 
     # The consumer
 
-    async def _recreate(self, failures: int) -> int:
-        """Begin a new consumer after the last message seen; returns how often that failed in a row."""
+    async def _recreate(self) -> None:
+        """Begin a new consumer after the last message seen; with backoff while none of them brings anything."""
         self._drop_consumer()
+        if self._denied is not None:
+            raise self._denied
+        if not self._link.connected:
+            self._failures = 0
+            self._woken.clear()
+            await self._woken.wait()
+            return
+        if self._link.loop.time() - self._created > _STABLE_SECONDS:
+            self._failures = 0
+        if self._failures > 1:
+            delay = min(_RETRY_MAX_SECONDS, _RETRY_SECONDS * 2 ** min(self._failures - 2, 10))
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+        self._failures += 1
         try:
             await self._create()
         except PermissionDeniedError:
             raise
         except NotFoundError as error:
-            if not self._consumer_seq and error.code != 503:
+            if not self._consumer:
                 raise
-        except BusError:
-            pass  # disconnected, or no leader now: try again below
-        else:
-            return 0
-        delay = min(_RETRY_MAX_SECONDS, _RETRY_SECONDS * 2 ** min(failures, 10))
-        await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-        return failures + 1
+            self.trouble = error
+        except BusError as error:  # disconnected, or no leader now: the loop tries again
+            self.trouble = error
 
     async def _create(self) -> None:
         name = "follow-" + self._link.new_inbox().rpartition(".")[2] + f"-{random.getrandbits(48):012x}"
@@ -141,6 +155,7 @@ class Follow:
         self._pending = msgspec.json.decode(frame.payload, type=_Created).num_pending
         self.caught_up = self._pending == 0 and not self._messages
         self._consumer = name
+        self._created = self._link.loop.time()
         self._consumer_seq = 0
         if self._stale:  # the connection broke meanwhile
             return
@@ -160,7 +175,10 @@ class Follow:
         self.caught_up = False
         self._woken.set()
 
-    def _pull_failed(self, _error: BusError) -> None:
+    def _pull_failed(self, error: BusError) -> None:
+        if isinstance(error, PermissionDeniedError):
+            self._denied = error
+        self.trouble = error
         self._invalidate()
 
     def _take(self, delivery: Delivery) -> None:
@@ -170,6 +188,7 @@ class Follow:
         if token.consumer_seq != self._consumer_seq + 1:
             self._invalidate()
             return
+        self._failures = 0
         self._consumer_seq = token.consumer_seq
         self._seen = token.stream_seq
         self._pending = token.num_pending

@@ -65,7 +65,7 @@ class FrameParser:
             operation = data[at]
             if operation in (_H, _M):
                 args = data[at:eol].split()
-                stop = eol + 2 + int(args[-1])
+                stop = eol + 2 + _parse_size(args)
                 if stop + 2 > end:
                     self._need = stop + 2 - at
                     break
@@ -108,3 +108,9 @@ class FrameParser:
                 await receiver._process_info(json.loads(line[5:]))  # noqa: SLF001
             case _:
                 raise ProtocolError
+
+
+def _parse_size(args: list[bytes]) -> int:
+    if len(args) < 4 or not args[-1].isdigit():
+        raise ProtocolError
+    return int(args[-1])

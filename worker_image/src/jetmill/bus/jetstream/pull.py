@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from jetmill.bus.jetstream import wire
 from jetmill.bus.jetstream.delivery import Delivery
 from jetmill.bus.jetstream.link import Link, Subscription
-from jetmill.errors import BusError, NotFoundError, PermissionDeniedError
+from jetmill.errors import BusError, NoAnswerError, NotFoundError, PermissionDeniedError
 
 __all__ = ["Delivery", "Pull", "PullOptions"]
 
@@ -50,7 +50,8 @@ class Pull:
         options: PullOptions | None = None,
     ) -> None:
         """Take nothing before `want`. `on_error` hears of a missing consumer (NotFoundError), a denial
-        (PermissionDeniedError) and other refusals; the pull goes on trying with backoff all the same.
+        (PermissionDeniedError), missed heartbeats (NoAnswerError) and other refusals; the pull goes on trying
+        with backoff all the same.
         """
         self._link = link
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
@@ -173,6 +174,8 @@ class Pull:
             return
         if not self._seen:
             self._restart()
+            if self._on_error is not None:
+                self._on_error(NoAnswerError(f"{self._subject}: no heartbeat, asked again"))
         self._watch_later()
 
     # Taking

@@ -169,7 +169,7 @@ class Reader:
         return (await self._ask(f"STREAM.INFO.{stream}", {}, _InfoAnswer)).state.last_seq
 
     async def purge(self, stream: str, subject: str, *, up_to_seq: int | None = None) -> int:
-        """Remove what a filter matches, if given only sequences BELOW `up_to_seq`, as JetStream counts; returns how many."""
+        """Remove what a filter matches, only sequences BELOW `up_to_seq` if given; returns how many."""
         if up_to_seq is not None and up_to_seq <= 0:
             return 0
         request: dict[str, Any] = {"filter": subject}
