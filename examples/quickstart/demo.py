@@ -52,8 +52,11 @@ def say(text: str) -> None:
 @asynccontextmanager
 async def running_dev(data: str) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """`jetmill dev` on this folder, what it says shown; gives the address of its nats-server once it is ready."""
+    colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
     dev = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "jetmill", "dev", str(FOLDER), "--data", data, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "jetmill", "dev", str(FOLDER), "--data", data),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **colour},
     )
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     echo = asyncio.create_task(show_output(dev, url))
