@@ -46,7 +46,7 @@ class Tally:
         return {"p50_ms": cuts[49], "p99_ms": cuts[98]}
 
 
-async def at_rate(count: int, per_second: float, enqueue_one) -> None:  # noqa: ANN001 — each peer has its own call
+async def at_rate(count: int, per_second: float, enqueue_one) -> None:
     """Call `enqueue_one` `count` times at an even rate."""
     begin = time.perf_counter()
     for number in range(count):

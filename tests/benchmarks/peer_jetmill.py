@@ -12,11 +12,12 @@ import time
 
 import uvloop
 
+from benchmarks.clock import Tally, at_rate, make_arguments
 from jetmill import Client, Worker, job
 from jetmill.bus.connect import BusOptions, connect
+from jetmill.client.settings import ClientSettings
 from jetmill.ledger.verify import verify
 from jetmill.protocol.record import JobSettings
-from benchmarks.clock import Tally, at_rate, make_arguments
 
 SLICE = 10_000
 
@@ -32,7 +33,7 @@ async def declare(url: str) -> dict[str, float]:
 
 async def enqueue(url: str, count: int) -> dict[str, float]:
     """Enqueue `count` jobs in bulk."""
-    async with Client(url=url) as client:
+    async with Client(ClientSettings(url=url)) as client:
         begin = time.perf_counter()
         for start in range(0, count, SLICE):
             await client.enqueue_many("noop", [make_arguments() for _ in range(min(SLICE, count - start))])
@@ -67,7 +68,7 @@ async def main(mode: str, count: int, url: str) -> dict[str, float]:
     begin = time.perf_counter()
     async with Worker(["noop"], url=url, concurrency=1000):
         if mode == "latency":
-            async with Client(url=url) as client:
+            async with Client(ClientSettings(url=url)) as client:
                 await at_rate(count, 50, lambda: client.enqueue("noop", make_arguments()))
         await asyncio.wait_for(tally.done.wait(), 300)
         depth = await bus.queue.depth("noop")

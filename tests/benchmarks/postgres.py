@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import pwd
 import shutil
@@ -19,15 +18,19 @@ class PostgresMissingError(Exception):
 
 def find_binaries() -> Path:
     """The folder of `initdb` and `postgres`."""
-    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not folders:
         raise PostgresMissingError("no PostgreSQL server here: install Debian's package postgresql")
-    return Path(folders[-1])
+    return folders[-1]
 
 
 def _as_user(command: list[str]) -> list[str]:
     """PostgreSQL refuses to run as root; its own user then."""
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command] if os.geteuid() == 0 else command
+    return (
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+        if os.geteuid() == 0
+        else command
+    )
 
 
 @contextmanager
@@ -44,7 +47,9 @@ def run_postgres() -> Iterator[str]:
         )
         options = f"-k {folder} -c listen_addresses=''"
         control = [f"{binaries}/pg_ctl", "-D", data, "-w"]
-        subprocess.run(_as_user([*control, "-l", f"{folder}/log", "-o", options, "start"]), check=True, capture_output=True)
+        subprocess.run(
+            _as_user([*control, "-l", f"{folder}/log", "-o", options, "start"]), check=True, capture_output=True
+        )
         try:
             yield f"postgresql://bench@/postgres?host={folder}"
         finally:

@@ -13,20 +13,27 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from support.nats import NatsServer
 from benchmarks.postgres import run_postgres
+from support.nats import NatsServer
 
 ROOT = Path(__file__).parents[2]
 Figures = dict[str, dict[str, list[float]]]
 
 
+def start_nats(folder: Path, *, always: bool) -> AbstractContextManager[NatsServer]:
+    """A server with a store of its own."""
+    return NatsServer.start(folder, sync_interval="always" if always else None)
+
+
 def phase(peer: str, mode: str, count: int, url: str) -> dict[str, float]:
     """Run one phase of one peer in a process of its own; what it measured."""
     command = [sys.executable, "-m", f"benchmarks.peer_{peer}", mode, str(count), url]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=ROOT / "tests", capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise SystemExit(f"{peer} {mode}: exit {done.returncode}\n{done.stderr[-3000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -57,7 +64,7 @@ def measure(rounds: int, jobs: int, starts: int, *, always: bool) -> Figures:
                 if peer == "pgqueuer":
                     round_of(peer, dsn, jobs, starts, figures)
                     continue
-                with NatsServer(sync_always=always) as server:
+                with tempfile.TemporaryDirectory() as folder, start_nats(Path(folder), always=always) as server:
                     round_of(peer, server.url, jobs, starts, figures)
     return figures
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from support.nats import NatsCluster, NatsServer
 
 from conformance.place import JetStreamPlace, MemoryPlace, Place
 from jetmill.bus.ports import Bus
+from support.nats import NatsCluster, NatsServer
 
 
 @pytest.fixture(scope="session")

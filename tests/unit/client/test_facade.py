@@ -39,12 +39,15 @@ def test_declaring_a_job_loads_neither_the_bus_client_nor_pydantic() -> None:
     assert loaded & (set(HEAVY) - {"msgspec"}) == set()
 
 
+NAMES: list[str] = vars(jetmill)["__all__"]
+
+
 def test_every_name_of_the_facade_is_there() -> None:
-    for name in jetmill.__all__:
+    for name in NAMES:
         assert getattr(jetmill, name) is not None
 
 
 def test_type_checkers_are_told_of_the_same_names() -> None:
     stub = ast.parse(Path(jetmill.__file__).with_suffix(".pyi").read_text())
     imported = {name.asname for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names}
-    assert imported | {"__version__"} == set(jetmill.__all__)
+    assert imported | {"__version__"} == set(NAMES)

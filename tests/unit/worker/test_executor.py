@@ -199,7 +199,8 @@ async def test_a_command_is_killed_with_what_it_started(rig: Rig, tmp_path: Path
     code = (
         "import subprocess,sys,pathlib;"
         "p=subprocess.Popen([sys.executable,'-c','import time; time.sleep(60)']);"
-        f"f=pathlib.Path({str(pid_file)!r}); f.with_suffix('.new').write_text(str(p.pid)); f.with_suffix('.new').rename(f);"
+        f"f=pathlib.Path({str(pid_file)!r});"
+        "f.with_suffix('.new').write_text(str(p.pid)); f.with_suffix('.new').rename(f);"
         "p.wait()"
     )
     await rig.declare("family", command=command(code), max_retries=0)
@@ -231,4 +232,3 @@ async def test_a_command_that_writes_too_much_has_no_result(rig: Rig) -> None:
     await rig.declare("loud", command=command("print('x' * 2_000_000)"))
     await rig.start(jobs=("loud",), result_max_bytes=1_000_000)
     assert (await rig.run("loud")).reason is Reason.INVALID_RESULT
-

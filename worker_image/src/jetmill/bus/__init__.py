@@ -1,0 +1,1 @@
+"""The bus: ports, and their adapters on JetStream and in memory."""

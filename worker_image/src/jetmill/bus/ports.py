@@ -45,9 +45,11 @@ class Ledger(Protocol):
         """The sequence of the newest message in the ledger, 0 if it is empty."""
         ...
 
-    def follow(self, *, start: int = 1, job_id: str | None = None, until: int | None = None) -> AsyncIterator[list[Entry]]:
+    def follow(
+        self, *, start: int = 1, job_id: str | None = None, until: int | None = None
+    ) -> AsyncIterator[list[Entry]]:
         """Records in order from sequence `start`, in lists of at most 2,000, then live ones as they come; ends when
-        everything up to sequence `until` was given. Goes on by itself after a reconnect, skipping and repeating nothing.
+        everything up to sequence `until` was given. Goes on after a reconnect, skipping and repeating nothing.
         A message that cannot be decoded raises CodecError with its `seq`, after all that came before it was given.
         """
         ...
@@ -70,17 +72,45 @@ class Ledger(Protocol):
 class Delivery(Protocol):
     """A hint in hand. Everything but the reads is a buffered write that nobody waits for."""
 
-    id: str
-    job: str
-    band: Band
-    body: bytes
-    seq: int | None
-    """Jm-Seq."""
-    time: int
-    """µs: when JetStream stored this message; what *due* is judged by."""
-    deliveries: int
-    token: str
-    """What `Queue.working` needs to extend the delivery from another connection."""
+    @property
+    def id(self) -> str:
+        """The job."""
+        ...
+
+    @property
+    def job(self) -> str:
+        """The Job's name."""
+        ...
+
+    @property
+    def band(self) -> Band:
+        """Where it waited."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The encoded record."""
+        ...
+
+    @property
+    def seq(self) -> int | None:
+        """Jm-Seq."""
+        ...
+
+    @property
+    def time(self) -> int:
+        """µs: when JetStream stored this message; what *due* is judged by."""
+        ...
+
+    @property
+    def deliveries(self) -> int:
+        """How often it was delivered, this time included."""
+        ...
+
+    @property
+    def token(self) -> str:
+        """What `Queue.working` needs to extend the delivery from another connection."""
+        ...
 
     def ack(self) -> None:
         """Done with: the message leaves the queue."""
@@ -94,8 +124,10 @@ class Delivery(Protocol):
 class Pull(Protocol):
     """Standing demand on one band's consumer; deliveries come by callback, never more than wanted."""
 
-    outstanding: int
-    """Wanted and not yet delivered."""
+    @property
+    def outstanding(self) -> int:
+        """Wanted and not yet delivered."""
+        ...
 
     def want(self, count: int) -> None:
         """Ask for `count` more deliveries."""
@@ -123,7 +155,7 @@ class Queue(Protocol):
         ...
 
     def pull(self, job: str, band: Band, on_delivery: Callable[[Delivery], None]) -> Pull:
-        """Begin to take from a band; nothing comes before `want`. Survives reconnects and a consumer that is not there yet."""
+        """Begin to take from a band; nothing comes before `want`. Survives reconnects, and a consumer yet to come."""
         ...
 
     def working(self, token: str) -> None:
@@ -155,7 +187,7 @@ class Admin(Protocol):
         ...
 
     async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:
-        """Create or update a Job's queue stream, its three consumers (paused if suspended) and its settings; idempotent."""
+        """Create or update a Job's queue, its three consumers (paused if suspended) and its settings; idempotent."""
         ...
 
     async def remove_job(self, job: str) -> None:
@@ -171,7 +203,9 @@ class Admin(Protocol):
         ...
 
     async def watch_settings(self, on_change: Callable[[str, JobSettings | None], None]) -> Callable[[], None]:
-        """Call `on_change(job, settings)` for every Job now and at each change (None: removed); returns the way to stop."""
+        """Call `on_change(job, settings)` for every Job before it returns, then at each change (None: removed);
+        returns the way to stop.
+        """
         ...
 
 

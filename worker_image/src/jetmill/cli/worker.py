@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,7 +50,7 @@ def worker(
     from jetmill.worker import run_worker
     from jetmill.worker.settings import settings_from_env
 
-    given = {
+    given: dict[str, Any] = {
         "jobs": tuple(jobs) if jobs else None,
         "modules": tuple(modules) if modules else None,
         "concurrency": concurrency,

@@ -27,8 +27,8 @@ class Claimer:
     """Turns deliveries into claims and claims into outcomes, for one worker process on one loop.
 
     The worker's presence must be there before the first claim. `lease_seconds_of` gives a Job's `leaseSeconds`;
-    `on_concluded` hears of each final record that is written in a job's stead (poison, expired, overlap, cancelled), with
-    the hint's body if there was one.
+    `on_concluded` hears of each final record that is written in a job's stead (poison, expired, overlap,
+    cancelled), with the hint's body if there was one.
     """
 
     def __init__(

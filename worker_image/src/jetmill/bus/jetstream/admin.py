@@ -101,7 +101,11 @@ class JetStreamAdmin:
         self._watchers.add(task)
         task.add_done_callback(self._watchers.discard)
         await told.wait()
-        return task.cancel
+
+        def stop() -> None:
+            task.cancel()
+
+        return stop
 
     def close(self) -> None:
         """End every watch."""

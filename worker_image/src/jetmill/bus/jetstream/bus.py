@@ -23,6 +23,7 @@ from jetmill.protocol.subject import Subjects
 
 _CLOCK_SECONDS = 30.0
 _BACKLOG = 4000
+_CONNECT_SECONDS = 4.0
 
 
 class JetStreamLink:
@@ -75,7 +76,7 @@ class JetStreamLink:
 
 
 async def connect_jetstream(options: BusOptions) -> Bus:
-    """Connect; BusError that names the URL if that fails within ten seconds. Later it reconnects for ever."""
+    """Connect; BusError that names the URL if that fails for four seconds. Later it reconnects for ever."""
     subjects = Subjects(options.namespace, prefix=options.prefix)
     link = await Link.connect(_link_options(options))
     reader = Reader(link)
@@ -98,6 +99,7 @@ async def connect_jetstream(options: BusOptions) -> Bus:
 def _link_options(options: BusOptions) -> LinkOptions:
     return LinkOptions(
         url=options.url,
+        connect_timeout_seconds=_CONNECT_SECONDS,
         name=options.name,
         credentials=options.credentials,
         nkey_seed=options.nkey_seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from jetmill.bus.jetstream.append import AppendOptions, Appender
+from jetmill.bus.jetstream.append import Appender, AppendOptions
 from jetmill.bus.jetstream.follow import Follow
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.read import Reader, StoredMessage

@@ -206,7 +206,7 @@ class Link:
                 f"{self.options.url} refuses these credentials", subject="", cure="check user, token, creds or nkey"
             )
         text = f"cannot connect to {self.options.url}: {self.client.trouble or 'no answer'}"
-        return DisconnectedError(text, cure="is NATS running there, and reachable from here?")
+        return DisconnectedError(text, cure="is NATS running there? on a laptop, `jetmill dev DIR` starts it")
 
     def _client_options(self, note_error: Callable[[Exception], Any]) -> dict[str, Any]:
         options = self.options

@@ -1,0 +1,181 @@
+"""Appends get a verdict each, alone or in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from support.wait import soon
+
+from jetmill.bus.jetstream.append import Appender, AppendOptions
+from jetmill.bus.jetstream.link import Link
+from jetmill.bus.jetstream.pace import Pace
+from jetmill.bus.jetstream.read import Reader
+from jetmill.errors import BusError, DisconnectedError, NotFoundError, RefusedError
+
+pytestmark = pytest.mark.integration
+EAGER = AppendOptions(batch_threshold=2, batch_size=50)
+"""Batches whenever two wait."""
+SINGLE = AppendOptions(atomic=False)
+
+
+@pytest.fixture(params=[EAGER, SINGLE, AppendOptions()], ids=["batches", "singles", "as it comes"])
+def appender(request: pytest.FixtureRequest, link: Link) -> Appender:
+    return Appender(link, request.param)
+
+
+async def settle(futures: list[asyncio.Future[int]]) -> list[int | BaseException]:
+    return await soon(asyncio.gather(*futures, return_exceptions=True))
+
+
+async def test_an_append_gives_the_sequence_that_it_got(appender: Appender, stream: Any, reader: Reader) -> None:
+    seq = await soon(appender.append(f"{stream.name}.a", b"x", expected=0, headers=b"Jm-A: 1\r\n"))
+    message = await reader.get_last(stream.name, f"{stream.name}.a")
+    assert message is not None
+    assert (message.seq, message.payload, message.header("Jm-A")) == (seq, b"x", "1")
+
+
+async def test_every_append_of_many_has_its_own_sequence(appender: Appender, stream: Any, reader: Reader) -> None:
+    subjects = [f"{stream.name}.{number}" for number in range(1200)]
+    seqs = await settle([appender.append(subject, subject.encode(), expected=0) for subject in subjects])
+    assert sorted(seqs) == list(range(1, 1201))  # type: ignore[type-var]
+    assert appender.backlog == 0
+    for number in (0, 1, 49, 50, 600, 1199):
+        message = await reader.get_seq(stream.name, seqs[number])  # type: ignore[arg-type]
+        assert message is not None
+        assert (message.subject, message.payload) == (subjects[number], subjects[number].encode())
+
+
+async def test_a_wrong_expectation_is_refused(appender: Appender, stream: Any) -> None:
+    first = await soon(appender.append(f"{stream.name}.a", b"1", expected=0))
+    with pytest.raises(RefusedError) as caught:
+        await soon(appender.append(f"{stream.name}.a", b"2", expected=0))
+    assert caught.value.code == 10071
+    assert await soon(appender.append(f"{stream.name}.a", b"2", expected=first)) > first
+
+
+async def test_one_conflict_refuses_only_its_own_append(appender: Appender, stream: Any, reader: Reader) -> None:
+    taken = {7, 120, 121}
+    for number in taken:
+        await appender.append(f"{stream.name}.{number}", b"first", expected=0)
+    verdicts = await settle([appender.append(f"{stream.name}.{n}", b"second", expected=0) for n in range(200)])
+    assert {number for number, verdict in enumerate(verdicts) if isinstance(verdict, RefusedError)} == taken
+    for number, verdict in enumerate(verdicts):
+        message = await reader.get_last(stream.name, f"{stream.name}.{number}")
+        assert message is not None
+        assert message.payload == (b"first" if number in taken else b"second")
+        assert number in taken or message.seq == verdict
+
+
+async def test_appends_to_one_subject_keep_their_order(appender: Appender, stream: Any, reader: Reader) -> None:
+    """No batch holds a subject twice, so nothing is lost or swapped by batching."""
+    seqs = await settle([appender.append(f"{stream.name}.{n % 3}", b"%d" % n) for n in range(90)])
+    messages = await reader.direct_batch(stream.name, start_seq=1, subject_filter=f"{stream.name}.0", batch=100)
+    assert [message.payload for message in messages] == [b"%d" % n for n in range(0, 90, 3)]
+    assert len(set(seqs)) == 90
+
+
+async def test_a_full_stream_is_an_error_with_its_code(appender: Appender, link: Link, stream: Any) -> None:
+    await stream.ask(
+        f"STREAM.UPDATE.{stream.name}",
+        {
+            "name": stream.name,
+            "subjects": [f"{stream.name}.>"],
+            "allow_direct": True,
+            "allow_atomic": True,
+            "max_msgs": 5,
+            "discard": "new",
+        },
+    )
+    verdicts = await settle([appender.append(f"{stream.name}.{n}", b"x", expected=0) for n in range(20)])
+    stored = [verdict for verdict in verdicts if isinstance(verdict, int)]
+    refused = [verdict for verdict in verdicts if isinstance(verdict, BusError)]
+    assert len(stored) == 5
+    assert {error.code for error in refused} == {10077}
+    assert not any(isinstance(error, RefusedError) for error in refused)
+
+
+async def test_what_is_too_big_is_an_error_for_itself_alone(appender: Appender, link: Link, stream: Any) -> None:
+    payloads = [b"x", b"x" * (link.max_payload + 1), b"x"]
+    verdicts = await settle([appender.append(f"{stream.name}.{n}", body) for n, body in enumerate(payloads)])
+    assert isinstance(verdicts[0], int) and isinstance(verdicts[2], int)
+    assert isinstance(verdicts[1], BusError) and verdicts[1].code == 10054
+    assert appender.backlog == 0
+
+
+async def test_a_subject_that_no_stream_takes_is_an_error_for_itself_alone(appender: Appender, stream: Any) -> None:
+    subjects = [f"{stream.name}.a", "t.no.stream", f"{stream.name}.b"]
+    verdicts = await settle([appender.append(subject, b"x") for subject in subjects])
+    assert isinstance(verdicts[0], int) and isinstance(verdicts[2], int)
+    assert isinstance(verdicts[1], BusError) and verdicts[1].code == 503
+
+
+async def test_a_stream_without_batches_gets_singles(link: Link, stream: Any) -> None:
+    await stream.ask(f"STREAM.DELETE.{stream.name}", {})
+    await stream.add(allow_atomic=False)
+    appender = Appender(link, EAGER)
+    verdicts = await settle([appender.append(f"{stream.name}.{n}", b"x", expected=0) for n in range(300)])
+    assert sorted(verdicts) == list(range(1, 301))  # type: ignore[type-var]
+
+
+async def test_large_batches_beside_each_other_keep_within_the_servers_limits(link: Link, stream: Any) -> None:
+    appenders = [Appender(link, AppendOptions(batch_threshold=2)) for _ in range(3)]
+    verdicts = await settle(
+        [
+            appender.append(f"{stream.name}.{name}.{number}", b"x" * 100, expected=0)
+            for number in range(2000)
+            for name, appender in enumerate(appenders)
+        ]
+    )
+    assert sorted(verdicts) == list(range(1, 6001))  # type: ignore[type-var]
+
+
+async def test_room_waits_for_the_backlog_to_shrink(appender: Appender, stream: Any) -> None:
+    futures = [appender.append(f"{stream.name}.{number}", b"x") for number in range(500)]
+    assert appender.backlog == 500
+    await soon(appender.room(100))
+    assert appender.backlog < 100
+    await settle(futures)
+
+
+async def test_a_cancelled_future_harms_nothing(appender: Appender, stream: Any) -> None:
+    futures = [appender.append(f"{stream.name}.{number}", b"x", expected=0) for number in range(100)]
+    for future in futures[::2]:
+        future.cancel()
+    verdicts = await settle(futures)
+    assert all(isinstance(verdict, int) for verdict in verdicts[1::2])
+    assert await soon(appender.append(f"{stream.name}.0", b"x", expected=None)) > 0
+
+
+async def test_appending_after_the_close_is_an_error(appender: Appender, link: Link, stream: Any) -> None:
+    await link.close()
+    with pytest.raises(DisconnectedError):
+        await appender.append(f"{stream.name}.a", b"x")
+
+
+async def test_reading_a_stream_that_is_not_there_is_an_error(reader: Reader) -> None:
+    with pytest.raises(NotFoundError):
+        await reader.last_seq("nosuch")
+
+
+def test_batches_wait_for_proof_that_singles_are_dear() -> None:
+    pace = Pace()
+    assert pace.threshold > 10_000
+    for turn in range(200):  # 8 answers in 1.6 ms: a sync each
+        pace.observe(1.0 + turn * 0.0016, ended=8, in_flight=64)
+    assert pace.threshold == 16
+
+
+def test_batches_do_not_pay_where_singles_are_cheap() -> None:
+    pace = Pace()
+    for turn in range(200):
+        pace.observe(1.0 + turn * 0.0001, ended=10, in_flight=64)
+    assert pace.threshold > 10_000
+
+
+def test_an_idle_server_teaches_nothing_about_its_pace() -> None:
+    pace = Pace()
+    for turn in range(200):  # slow, but because little is asked
+        pace.observe(1.0 + turn * 0.1, ended=1, in_flight=1)
+    assert pace.single_us is None
