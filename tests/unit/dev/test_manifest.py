@@ -286,7 +286,6 @@ def test_all_fields_reach_the_settings(read):
     settings = read(all=text).jobs["all"].job.to_settings(generation=5)
     assert bytes(settings.payload_schema) == b'{"type":"object"}'
     assert {name: getattr(settings, name) for name in settings.__struct_fields__ if name != "payload_schema"} == {
-        "v": 1,
         "job": "all",
         "generation": 5,
         "handler": "shop.tasks:send",
