@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.wait import soon
 
 from jetmill.bus.jetstream.append import Appender, AppendOptions
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.pace import Pace
 from jetmill.bus.jetstream.read import Reader
 from jetmill.errors import BusError, DisconnectedError, NotFoundError, RefusedError
+from support.wait import soon
 
 pytestmark = pytest.mark.integration
 EAGER = AppendOptions(batch_threshold=2, batch_size=50)
@@ -99,16 +99,20 @@ async def test_a_full_stream_is_an_error_with_its_code(appender: Appender, link:
 async def test_what_is_too_big_is_an_error_for_itself_alone(appender: Appender, link: Link, stream: Any) -> None:
     payloads = [b"x", b"x" * (link.max_payload + 1), b"x"]
     verdicts = await settle([appender.append(f"{stream.name}.{n}", body) for n, body in enumerate(payloads)])
-    assert isinstance(verdicts[0], int) and isinstance(verdicts[2], int)
-    assert isinstance(verdicts[1], BusError) and verdicts[1].code == 10054
+    assert isinstance(verdicts[0], int)
+    assert isinstance(verdicts[2], int)
+    assert isinstance(verdicts[1], BusError)
+    assert verdicts[1].code == 10054
     assert appender.backlog == 0
 
 
 async def test_a_subject_that_no_stream_takes_is_an_error_for_itself_alone(appender: Appender, stream: Any) -> None:
     subjects = [f"{stream.name}.a", "t.no.stream", f"{stream.name}.b"]
     verdicts = await settle([appender.append(subject, b"x") for subject in subjects])
-    assert isinstance(verdicts[0], int) and isinstance(verdicts[2], int)
-    assert isinstance(verdicts[1], BusError) and verdicts[1].code == 503
+    assert isinstance(verdicts[0], int)
+    assert isinstance(verdicts[2], int)
+    assert isinstance(verdicts[1], BusError)
+    assert verdicts[1].code == 503
 
 
 async def test_a_stream_without_batches_gets_singles(link: Link, stream: Any) -> None:

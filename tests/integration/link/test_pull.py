@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
-from support.nats import NatsServer
-from support.wait import eventually, soon
 
 from jetmill.bus.jetstream.append import Appender
 from jetmill.bus.jetstream.link import Frame, Link
 from jetmill.bus.jetstream.pull import Delivery, Pull, PullOptions
 from jetmill.errors import BusError, NoAnswerError, NotFoundError
+from support.nats import NatsServer
+from support.wait import eventually, soon
 
 pytestmark = pytest.mark.integration
 SHORT = PullOptions(expires_seconds=1.0, heartbeat_seconds=0.3, backoff_seconds=0.02, backoff_max_seconds=0.2)
@@ -248,7 +250,7 @@ async def test_a_server_that_refuses_every_pull_is_asked_slower_and_slower(link:
     pull = Pull(link, "other", "c", lambda _: None, options=SHORT)
     pull.want(10)
     await eventually(lambda: len(asked) >= 5)
-    gaps = [after - before for before, after in zip(asked, asked[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(asked)]
     assert all(gap >= 0.5 * 0.02 * 2**number for number, gap in enumerate(gaps[:4]))
     assert pull.outstanding == 10
     pull.stop()
@@ -272,6 +274,10 @@ async def test_a_consumer_that_falls_silent_is_asked_anew(link: Link, stream: An
     pull.stop()
 
 
+def has(deliveries: list[Delivery], payload: bytes) -> bool:
+    return any(delivery.payload == payload for delivery in deliveries)
+
+
 async def test_pulls_go_on_after_the_server_was_killed(own_stream: Any, own_server: NatsServer) -> None:
     link: Link = own_stream.link
     await own_stream.add_consumer()
@@ -289,8 +295,8 @@ async def test_pulls_go_on_after_the_server_was_killed(own_stream: Any, own_serv
         own_server.restart()
         await eventually(lambda: link.connected)
         await fill(link, "s", 1, start=round_)
-        wanted = str(round_).encode()
-        await eventually(lambda wanted=wanted: any(delivery.payload == wanted for delivery in got))
+        payload = str(round_).encode()
+        await eventually(partial(has, got, payload))
     assert len(got) + pull.outstanding == 10
     pull.stop()
 
