@@ -56,7 +56,11 @@ def build_namespace(subjects: Subjects, *, replicas: int) -> list[Config]:
 
 
 def build_queue(subjects: Subjects, job: str, *, replicas: int) -> Config:
-    """The work queue of a Job. No limits: schedules refuse `discard: new`, and `old` would drop jobs."""
+    """The work queue of a Job. No limits: schedules refuse `discard: new`, and `old` would drop jobs.
+
+    A single server writes hints down without waiting for the disk (ADR 6): what a crash takes, the keeper puts back.
+    """
+    grouping: Config = {"persist_mode": "async"} if replicas == 1 else {"allow_atomic": True}
     return _stream(
         subjects.queue_stream(job),
         [f"{subjects.root}.q.{job}.*.*", subjects.delayed(job, "*")],
@@ -64,7 +68,7 @@ def build_queue(subjects: Subjects, job: str, *, replicas: int) -> Config:
         retention="workqueue",
         allow_msg_schedules=True,
         allow_msg_ttl=True,
-        allow_atomic=True,
+        **grouping,
     )
 
 

@@ -8,7 +8,7 @@ watched while the server, not we, is what everything waits for: when answers wer
 from __future__ import annotations
 
 _BATCH_US = 2500.0
-_MEMBER_US = 15.0
+_MEMBER_US = 60.0
 _SMALLEST_BATCH = 16
 _BUSY = 8
 _SAMPLE = 32
