@@ -16,6 +16,8 @@ from jetmill.protocol.subject import Subjects
 
 _CHUNK = 2000
 _CHAIN_BATCH = 500
+_RECHECK_SECONDS = 1.0
+"""What was still to come may have been purged meanwhile: then nothing comes, and only asking again tells."""
 
 
 class JetStreamLedger:
@@ -86,18 +88,31 @@ class JetStreamLedger:
         """Every message of the stream, of whatever subject, so that the one at `until` is seen whatever it is."""
         if start > until:
             return
-        there = await self.last_seq()
         follow = Follow(self._link, self._stream, [f"{self._subjects.root}.>"], start_seq=start, chunk=_CHUNK)
+        lists = aiter(follow)
+        coming: asyncio.Future[list[StoredMessage]] | None = None
         try:
             await follow.ready()
-            if follow.caught_up and there >= until:
-                return
-            async for messages in follow:
+            while not (follow.caught_up and await self._is_all(follow.last_seq, until)):
+                coming = coming or asyncio.ensure_future(anext(lists))
+                if not (await asyncio.wait({coming}, timeout=_RECHECK_SECONDS))[0]:
+                    continue
+                messages, coming = coming.result(), None
                 yield [message for message in messages if message.seq <= until]
-                if messages[-1].seq >= until or (follow.caught_up and there >= until):
+                if messages[-1].seq >= until:
                     return
         finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
             await follow.close()
+
+    async def _is_all(self, seen: int, until: int) -> bool:
+        """Ask the leader whether nothing lies between: a consumer on a replica that lags cannot know."""
+        if await self.last_seq() < until:
+            return False
+        following = await self._reader.get_next(self._stream, f"{self._subjects.root}.>", after=seen)
+        return following is None or following.seq > until
 
     async def _entries(self, messages: list[StoredMessage]) -> AsyncIterator[list[Entry]]:
         """Decode a list; what cannot be decoded is raised after what came before it was given."""

@@ -124,6 +124,10 @@ class Reader:
         """The message at a sequence, read from the leader; None if there is none (any more)."""
         return await self._get(stream, {"seq": seq}) if seq > 0 else None
 
+    async def get_next(self, stream: str, subject_filter: str, *, after: int) -> StoredMessage | None:
+        """The first message of a filter behind a sequence, read from the leader; None if there is none."""
+        return await self._get(stream, {"seq": after + 1, "next_by_subj": subject_filter})
+
     async def direct_batch(
         self, stream: str, *, start_seq: int, subject_filter: str, batch: int
     ) -> list[StoredMessage]:
