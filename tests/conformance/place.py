@@ -99,7 +99,7 @@ class JetStreamPlace(_Connections):
         import nats
         from nats.js.api import DiscardPolicy
 
-        client = await nats.connect(self.url)
+        client = await nats.connect(self.url.split(","))
         try:
             js = client.jetstream()
             info = await js.stream_info(bus.subjects.ledger_stream)

@@ -11,6 +11,7 @@ from conformance.place import Place
 from factories import JOB, make_data, make_hint, make_job_id, make_settings
 from jetmill.bus.ports import Bus
 from jetmill.errors import BusError, DisconnectedError
+from support.wait import eventually
 
 pytestmark = pytest.mark.conformance
 
@@ -63,5 +64,8 @@ async def test_what_was_buffered_before_closing_is_written(bus: Bus, place: Plac
     hint = leaver.queue.publish(make_hint(id=job_id))
     await leaver.link.close()
     await asyncio.gather(append, hint, return_exceptions=True)
-    assert await bus.ledger.read(job_id) is not None
-    assert await bus.queue.hinted(JOB) == {job_id}
+
+    async def both_are_there() -> bool:
+        return await bus.ledger.read(job_id) is not None and await bus.queue.hinted(JOB) == {job_id}
+
+    await eventually(both_are_there)
