@@ -1,7 +1,8 @@
 """The keeper (rule 7): lost hints come back, cancel pushes are repeated, finished chains are purged whole.
 
 It follows the ledger and remembers only the open jobs. An open job in any state whose hint is in no queue gets one:
-those without a change for a minute are checked once, all of them every ten minutes. Restoring wrongly is harmless,
+those without a change for a minute are checked once, all of them every ten minutes, and nearly all at once when the
+connection broke: a server that crashed may have lost its newest hints. Restoring wrongly is harmless,
 for a hint only says "look", so any number of keepers may run, without a leader. All times are the server's.
 """
 
@@ -22,6 +23,9 @@ from jetmill.protocol.record import Entry
 from jetmill.protocol.state import State
 
 log = structlog.get_logger(__name__)
+
+_SAME_CONNECTION = 100_000
+"""µs; two readings of the clocks may differ by as much and mean the same connection."""
 
 
 @dataclass(slots=True)
@@ -53,14 +57,17 @@ class Keeper:
         interval_seconds: float = 15.0,
         check_after_seconds: float = 60.0,
         check_all_seconds: float = 600.0,
+        check_after_break_seconds: float = 2.0,
     ) -> None:
         self._bus = bus
         self._interval_seconds = interval_seconds
         self._check_after = round(check_after_seconds * 1e6)
         self._check_all = round(check_all_seconds * 1e6)
+        self._check_after_break = round(check_after_break_seconds * 1e6)
         self._open: dict[str, _Open] = {}
         self._cursor = 0
         self._checked_all = bus.link.now()
+        self._connected_at = self._when_connected()
         self._retention = Retention(bus)
 
     @property
@@ -116,10 +123,13 @@ class Keeper:
 
     async def _check_hints(self) -> int:
         now = self._bus.link.now()
-        check_all = now - self._checked_all >= self._check_all
+        connected_at = self._when_connected()
+        broke = connected_at > self._connected_at + _SAME_CONNECTION
+        check_all = broke or now - self._checked_all >= self._check_all
+        check_after = min(self._check_after, self._check_after_break) if broke else self._check_after
         suspects: dict[str, list[str]] = {}
         for job_id, job in self._open.items():
-            if now - job.time >= self._check_after and (check_all or not job.checked):
+            if now - job.time >= check_after and (check_all or not job.checked):
                 suspects.setdefault(job.job, []).append(job_id)
         restored = 0
         for name, ids in suspects.items():
@@ -134,7 +144,12 @@ class Keeper:
                     self._open[job_id].checked = True
         if check_all:
             self._checked_all = now
+        self._connected_at = connected_at
         return restored
+
+    def _when_connected(self) -> int:
+        """When the connection was made, µs by the server's clock."""
+        return self._bus.link.now() - round(self._bus.link.connected_seconds * 1e6)
 
     async def _restore(self, job_id: str) -> int:
         """Put the hint of a job's last record as it is now; 1 if it needed one."""
