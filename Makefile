@@ -9,8 +9,6 @@ PYTEST := $(BIN)/python -m pytest
 PINS := requirements/dev.txt worker_image/pyproject.toml operator/pyproject.toml
 STAMP := $(VENV)/.installed-$(shell { $(PYTHON) --version 2>&1; cat $(PINS); } | cksum | cut -d ' ' -f 1)
 
-SUITES := $(filter conformance integration,$(notdir $(wildcard tests/*)))
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -20,7 +18,7 @@ SUITES := $(filter conformance integration,$(notdir $(wildcard tests/*)))
 demo: $(STAMP) ## 200 jobs on a real nats-server, a worker killed in the middle, and the proof (Ctrl-C ends it)
 	$(BIN)/python examples/quickstart/demo.py
 
-test: lint types imports unit $(SUITES) ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
+test: lint types imports unit conformance integration ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
 
 ##@ The parts of test
 
@@ -44,6 +42,15 @@ conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-serv
 
 integration: $(STAMP) ## Worker, client, command line and examples, on a real nats-server
 	$(PYTEST) -n 2 tests/integration
+
+##@ Beyond test
+
+.PHONY: mutants bench
+mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must fail
+	$(BIN)/python tests/mutants/run.py
+
+bench: $(VENV)/.bench ## Speed against peers in one run (PostgreSQL from Debian), into build/bench/queue.json
+	cd tests && ../$(BIN)/python -m benchmarks.queue $(if $(ROUNDS),--rounds $(ROUNDS))
 
 ##@ Writing
 
