@@ -230,7 +230,9 @@ async def test_models_and_times_go_both_ways(rig: Rig) -> None:
     assert status.result == {"orders": [{"id": 1, "at": "2026-11-24T09:00:00Z"}], "at": "2026-11-24T09:00:00Z"}
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), {"a": [float("inf")]}, {1, 2j}, "\ud800", b"\xff" and {("a",): 1}])
+@pytest.mark.parametrize(
+    "value", [object(), float("nan"), {"a": [float("inf")]}, {1, 2j}, "\ud800", b"\xff" and {("a",): 1}]
+)
 async def test_a_result_that_is_no_json_fails_without_another_run(rig: Rig, value: Any) -> None:
     @rig.job
     async def give() -> Any:

@@ -68,8 +68,16 @@ def test_the_budget_is_what_can_start_and_what_will_end_in_the_next_100_ms(free:
         (0, [Demand(6, 0, 0, flowing=False)], [1]),
         (0, [Demand(6, 0, 1, flowing=False)], [0]),
         (0, [Demand(6, 1, 0, flowing=False)], [0]),
-        (50, [Demand(6, 0, 0, flowing=False), Demand(3, 0, 0, flowing=True), Demand(1, 0, 0, flowing=False)], [1, 50, 1]),
-        (100, [Demand(6, 0, 0, flowing=True), Demand(3, 0, 0, flowing=True), Demand(1, 0, 0, flowing=True)], [60, 30, 10]),
+        (
+            50,
+            [Demand(6, 0, 0, flowing=False), Demand(3, 0, 0, flowing=True), Demand(1, 0, 0, flowing=False)],
+            [1, 50, 1],
+        ),
+        (
+            100,
+            [Demand(6, 0, 0, flowing=True), Demand(3, 0, 0, flowing=True), Demand(1, 0, 0, flowing=True)],
+            [60, 30, 10],
+        ),
         (100, [Demand(3, 0, 60, flowing=True)], [0]),
         (100, [Demand(3, 30, 10, flowing=True)], [60]),
         (100, [Demand(3, 0, 0, flowing=True, paused=True)], [0]),

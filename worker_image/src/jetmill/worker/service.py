@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
-from typing import Any
 
 from jetmill.bus.connect import connect
 from jetmill.bus.ports import Bus
@@ -217,13 +216,13 @@ class Service:
         slots = self._slots
         if slots is None:
             return True
-        if not await _wait_empty(slots.tasks, grace_seconds):
+        if not await slots.wait_empty(grace_seconds):
             log.warning("worker_interrupted", worker=self.id, running=len(slots.attempts))
             slots.interrupt()
             patience = self.settings.stop_seconds + self.settings.settle_seconds
-            if not await _wait_empty(slots.tasks, patience):
+            if not await slots.wait_empty(patience):
                 slots.interrupt(at_once=True)
-                await _wait_empty(slots.tasks, 1.0)
+                await slots.wait_empty(1.0)
         for ghost in slots.ghosts:
             ghost.cancel()
         left = len(slots.tasks)
@@ -231,7 +230,7 @@ class Service:
             log.error("worker_left_unsettled", worker=self.id, tasks=left)
             for task in list(slots.tasks):
                 task.cancel()
-            await _wait_empty(slots.tasks, 1.0)
+            await slots.wait_empty(1.0)
         return left == 0
 
     async def close(self) -> None:
@@ -347,19 +346,6 @@ class Service:
             self.stop(StopReason.RECYCLED)
             return
         self._rss_timer = asyncio.get_running_loop().call_later(RSS_SECONDS, self._watch_rss)
-
-
-async def _wait_empty(tasks: set[asyncio.Task[Any]], seconds: float) -> bool:
-    """Wait until no task is left, new ones included."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while tasks:
-        left = end - loop.time()
-        if left <= 0:
-            return False
-        await asyncio.wait(set(tasks), timeout=left)
-        await asyncio.sleep(0)  # let those that are done leave the set
-    return True
 
 
 def read_rss_bytes() -> int:

@@ -42,6 +42,7 @@ class Slots:
         self._namespace = parts.bus.subjects.namespace
         self.intake: Intake | None = None
         self.tasks: set[asyncio.Task[Any]] = set()
+        self._emptied = asyncio.Event()
         self.ghosts: set[asyncio.Task[Any]] = set()
         """Tasks of handlers that were abandoned and have not ended."""
         self.attempts: dict[str, Attempt] = {}
@@ -88,7 +89,23 @@ class Slots:
     def _spawn(self, coroutine: Any) -> None:
         task = self._loop.create_task(coroutine, context=self._context.copy())
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._drop)
+
+    def _drop(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not self.tasks:
+            self._emptied.set()
+
+    async def wait_empty(self, seconds: float) -> bool:
+        """Wait until nothing is in hand; False: something still is."""
+        end = self._loop.time() + seconds
+        while self.tasks:
+            self._emptied.clear()
+            try:
+                await asyncio.wait_for(self._emptied.wait(), max(0.0, end - self._loop.time()))
+            except TimeoutError:
+                return not self.tasks
+        return True
 
     async def _serve(self, delivery: Delivery) -> None:
         intake = self.intake
@@ -220,13 +237,13 @@ class Slots:
         """A handler does not stop: settle without it, and free its slot."""
         self._parts.metrics.abandoned_total += 1
         self.attempts.pop(attempt.claim.entry.id, None)
-        if attempt.task is not None:  # nobody waits for it, the drain neither
-            self.tasks.discard(attempt.task)
-            self.ghosts.add(attempt.task)
-            attempt.task.add_done_callback(self.ghosts.discard)
         assert self.intake is not None
         self.intake.freed(attempt.claim.delivery)
         self._spawn(self._settle_abandoned(attempt))
+        if attempt.task is not None:  # nobody waits for it, the drain neither
+            self._drop(attempt.task)
+            self.ghosts.add(attempt.task)
+            attempt.task.add_done_callback(self.ghosts.discard)
 
     async def _settle_abandoned(self, attempt: Attempt) -> None:
         assert self.intake is not None
