@@ -49,8 +49,8 @@ class FaultTable:
         terminalreporter.section("faults per phase")
         for phase in Phase:
             terminalreporter.write_line(f"{self.counts[phase]:6}  {phase}")
-        for phase in self.missing():
-            terminalreporter.write_line(f"never hit: {phase}", red=True)
+        for name in self.missing():
+            terminalreporter.write_line(f"never hit: {name}", red=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

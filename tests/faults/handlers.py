@@ -1,6 +1,6 @@
 """Handlers for the fault tests: they note each start and end in a run log, and some of them do their worst.
 
-A line of the log is one append of a few bytes, which the kernel keeps whole, also when the writer is killed right after.
+A line of the log is one append of a few bytes, which the kernel keeps whole when the writer is killed.
 """
 
 from __future__ import annotations

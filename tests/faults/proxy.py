@@ -125,7 +125,7 @@ class Proxy:
         self._pid = 0
         self._jobs_by_reply: dict[str, str] = {}
         self._where: dict[str, Phase] = {}
-        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.records: Counter[tuple[str, str]] = Counter()
         """How often the worker sent a record: by id and state."""
         self.hit = asyncio.Event()
         """The trap has struck."""
@@ -221,7 +221,7 @@ class Proxy:
             self._where[frame.id] = Phase.DELIVERED
         elif kind == "job" and frame.upward:
             state = frame.state
-            self.outcomes[frame.id, state] += 1
+            self.records[frame.id, state] += 1
             if state == "running":
                 self._where[frame.id] = Phase.RUNNING
             elif state == "retrying":
