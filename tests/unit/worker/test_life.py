@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import urllib.error
 import urllib.request
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -187,7 +187,7 @@ async def test_poison_and_expired_jobs_reach_on_failure_too(rig: Rig) -> None:
     poison = await rig.client.enqueue(work, user="ada")
     for number in range(CRASH_BUDGET + 1):
         await _crash(rig, f"crashed-{number}")
-    late = await rig.client.enqueue(work, start_by=timedelta(seconds=1), delay=10)
+    late = await rig.client.enqueue(work, start_by=datetime.now(UTC) + timedelta(seconds=1), delay=10)
     rig.world.clock.move(60)
     await rig.start()
     await soon(late.wait())
