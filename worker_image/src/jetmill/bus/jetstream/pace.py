@@ -3,15 +3,21 @@
 A batch costs an R1 file stream a temporary store (some milliseconds), whatever its size; a single costs a sync where
 the server syncs always (200 µs and more), and next to nothing where it does not (10 µs). So the price of a single is
 watched while the server, not we, is what everything waits for: when answers were still missing each time we looked.
+The cheapest of the last samples counts, for a busy machine makes samples dearer than they are and batches leave no
+singles to correct it by; for the same reason the price is forgotten, and measured anew, every few seconds.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 _BATCH_US = 2500.0
 _MEMBER_US = 60.0
 _SMALLEST_BATCH = 16
 _BUSY = 8
 _SAMPLE = 32
+_SAMPLES = 4
+_MEMORY_SECONDS = 5.0
 _NEVER = 1 << 30
 
 
@@ -22,6 +28,8 @@ class Pace:
         self._fixed = fixed
         self._began = 0.0
         self._ended = 0
+        self._samples: deque[float] = deque(maxlen=_SAMPLES)
+        self._learned = 0.0
         self.single_us: float | None = None
         self.threshold = _NEVER if fixed is None else fixed
 
@@ -29,6 +37,9 @@ class Pace:
         """Take note at `now` (seconds) of singles that ended since the last note; `in_flight` are still on the way."""
         if self._fixed is not None:
             return
+        if len(self._samples) == _SAMPLES and now - self._learned > _MEMORY_SECONDS:
+            self._samples.clear()
+            self.threshold = _NEVER
         if in_flight < _BUSY:
             self._began = 0.0
             return
@@ -37,10 +48,14 @@ class Pace:
             return
         self._ended += ended
         if self._ended >= _SAMPLE:
-            self._learn((now - self._began) / self._ended * 1e6)
+            self._learn(now, (now - self._began) / self._ended * 1e6)
             self._began, self._ended = now, 0
 
-    def _learn(self, sample_us: float) -> None:
-        self.single_us = sample_us if self.single_us is None else (self.single_us + sample_us) / 2
+    def _learn(self, now: float, sample_us: float) -> None:
+        self._samples.append(sample_us)
+        if len(self._samples) < _SAMPLES:
+            return
+        self._learned = now
+        self.single_us = min(self._samples)
         saved_us = self.single_us - _MEMBER_US
         self.threshold = max(_SMALLEST_BATCH, int(_BATCH_US / saved_us)) if saved_us > 0 else _NEVER
