@@ -59,8 +59,8 @@ class Intake:
         self._start = start
         self.slots = slots
         self.running = 0
-        self.tokens: set[str] = set()
-        """Of every delivery in hand; the heartbeat extends them."""
+        self.in_hand: set[Delivery] = set()
+        """Every delivery that is held or claimed; the heartbeat extends them."""
         self._unsettled = 0
         self._lines: dict[str, Line] = {}
         self._bands: tuple[deque[Source], deque[Source], deque[Source]] = (deque(), deque(), deque())
@@ -111,7 +111,7 @@ class Intake:
 
     def settled(self, delivery: Delivery) -> None:
         """A delivery is done with; its slot was freed before."""
-        self.tokens.discard(delivery.token)
+        self.in_hand.discard(delivery)
         self._unsettled -= 1
         if self._unsettled == MAX_UNSETTLED - 1:
             self._wake()
@@ -133,7 +133,7 @@ class Intake:
         if self._stopped:
             delivery.nak()
             return
-        self.tokens.add(delivery.token)
+        self.in_hand.add(delivery)
         source.seen = source.flowing = True
         if not self._held and self.free and source.line.running < source.line.limit:
             self._begin(source.line, delivery)
@@ -165,6 +165,8 @@ class Intake:
 
     def _start_held(self) -> None:
         while self.free:
+            if self._start_only():
+                return
             high, normal, low = (self._next_of(sources) for sources in self._bands)
             band, self._turns = decide_band(self._turns, (high is not None, normal is not None, low is not None))
             source = (high, normal, low)[band] if band >= 0 else None
@@ -176,6 +178,22 @@ class Intake:
             sources = self._bands[band]
             sources.remove(source)  # whoever had a turn goes to the end
             sources.append(source)
+
+    def _start_only(self) -> bool:
+        """Where one source alone holds something, there is nothing to choose."""
+        for sources in self._bands:
+            for source in sources:
+                if not source.held:
+                    continue
+                if len(source.held) != self._held:
+                    return False
+                line = source.line
+                for _ in range(min(self._held, self.free, line.limit - line.running)):
+                    delivery, _since = source.held.popleft()
+                    self._held -= 1
+                    self._begin(line, delivery)
+                return True
+        return True
 
     def _next_of(self, sources: deque[Source]) -> Source | None:
         """The first Job of a band that has something and may run it."""
@@ -222,5 +240,5 @@ class Intake:
     def _give_back(self, source: Source) -> None:
         delivery, _ = source.held.popleft()
         self._held -= 1
-        self.tokens.discard(delivery.token)
+        self.in_hand.discard(delivery)
         delivery.nak()

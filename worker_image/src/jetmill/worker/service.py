@@ -91,7 +91,7 @@ class Service:
             partial(connect, options),
             Vitals(
                 presence=self.presence,
-                tokens=lambda: list(self._intake.tokens) if self._intake is not None else [],
+                tokens=self._tokens,
                 interval_seconds=lambda: self._leases[0] / 3,
                 ttl_seconds=lambda: self._leases[1],
                 late_seconds=lambda: self._parts.wheel.late_seconds() if self._parts is not None else 0.0,
@@ -277,6 +277,10 @@ class Service:
             host=host,
             metrics=self.metrics,
         )
+
+    def _tokens(self) -> list[str]:
+        """Of every delivery in hand; called from the heartbeat's thread (copying a set holds the GIL)."""
+        return [] if self._intake is None else [delivery.token for delivery in list(self._intake.in_hand)]
 
     def _note_concluded(self, entry: Entry, source: Record | None) -> None:
         if self._slots is not None:
