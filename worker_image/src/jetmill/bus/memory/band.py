@@ -156,6 +156,7 @@ class BandQueue:
         message.place = Place.RESTING
         clock = self._world.clock
         message.timer = clock.at(clock.now() + round(seconds * 1_000_000), lambda: self.back(message))
+        self._world.settled.ring()
 
     def extend(self, message: Message) -> None:
         """Start the deadline of a message in hand anew."""
@@ -170,12 +171,18 @@ class BandQueue:
         self._let_go(message)
         message.place = Place.GONE
         self.pending.pop(message.seq, None)
+        self._world.settled.ring()
 
     def _let_go(self, message: Message) -> None:
         self._held.pop(message.seq, None)
         if message.timer is not None:
             message.timer.cancel()
             message.timer = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is in hand, and nothing could be delivered now: what is left rests or is paused."""
+        return not self._held and (self.paused or not (self.fresh_count or self._again))
 
     def set_ack_wait(self, ack_wait: int) -> None:
         """Change the lease time; what is in hand keeps the deadline that it has."""
@@ -228,6 +235,7 @@ class JobQueue:
     def _fire(self, hint: Hint) -> None:
         self._delayed.pop(hint.id, None)
         self._store(hint)
+        self._world.settled.ring()
 
     def _store(self, hint: Hint) -> None:
         self.last_seq += 1
@@ -278,6 +286,14 @@ class JobQueue:
             in_flight=sum(len(band.pending) for band in bands),
             delayed=len(self._delayed),
         )
+
+    def is_idle(self) -> bool:
+        """Nothing is in hand or could be."""
+        return all(band.is_idle for band in self.bands.values())
+
+    def next_hint(self) -> int | None:
+        """When the next delayed hint is due (µs)."""
+        return min((timer.due for _, timer in self._delayed.values()), default=None)
 
     def duplicate(self, job_id: str) -> int:
         """Store each ready hint of a job again."""

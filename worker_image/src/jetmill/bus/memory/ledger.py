@@ -107,6 +107,10 @@ class LedgerStore:
         """A holder with its sequence."""
         return self._holders.get(key_hash)
 
+    def ids(self) -> list[str]:
+        """The ids of all chains, by their first record."""
+        return list(self._chains)
+
     def chain(self, job_id: str) -> list[Entry]:
         """A job's records."""
         return [link.entry() for link in self._chains.get(job_id, ())]

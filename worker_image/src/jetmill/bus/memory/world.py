@@ -23,7 +23,7 @@ from jetmill.bus.memory.payload import MemoryPayloads
 from jetmill.bus.memory.presence import MemoryPresenceBoard
 from jetmill.bus.memory.queue import MemoryPull, MemoryQueue
 from jetmill.bus.memory.signal import MemorySignals, SignalStore
-from jetmill.bus.memory.turn import Turn
+from jetmill.bus.memory.turn import Bell, Turn
 from jetmill.bus.ports import Bus
 from jetmill.errors import BusError, ConfigError, NotFoundError
 from jetmill.protocol.subject import DEFAULT_PREFIX, Subjects
@@ -46,6 +46,8 @@ class MemoryWorld:
         self.signals = SignalStore(self)
         self.events = EventStore(self)
         self.queues: dict[str, JobQueue] = {}
+        self.settled = Bell(self.turn)
+        """Rings when a delivery was acked or given back, and when a delayed hint has become ready."""
         self.pulls: dict[tuple[str, str], deque[MemoryPull]] = {}
         """(Job, band) → the pulls that want something, the next one first."""
         self.presence: dict[str, tuple[int, bytes]] = {}
