@@ -12,6 +12,7 @@ loop, which keeps its signals.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import os
 import signal
@@ -167,6 +168,7 @@ class Worker:
             await asyncio.wait((starting,))
             return WorkerExit.DRAINED
         starting.result()
+        _calm_collector()
         service = self.service
         await asyncio.wait((telling, service.stopped), return_when=asyncio.FIRST_COMPLETED)
         telling.cancel()
@@ -185,6 +187,13 @@ def run_worker(settings: WorkerSettings) -> int:
     if "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)  # `--import tasks` means the file beside which it was typed
     return Worker(settings=settings).run()
+
+
+def _calm_collector() -> None:
+    """Have the cycle collector look less often, and not at what is there for good: it took a fifth of a job's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _exit_stalled() -> None:
