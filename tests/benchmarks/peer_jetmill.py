@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -65,6 +66,9 @@ async def main(mode: str, count: int, url: str) -> dict[str, float]:
         tally.started(at)
 
     bus = await connect(BusOptions(url))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # as `jetmill worker` does in a process of its own
     begin = time.perf_counter()
     async with Worker(["noop"], url=url, concurrency=1000):
         if mode == "latency":
