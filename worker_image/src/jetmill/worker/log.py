@@ -27,8 +27,6 @@ EVENTS: dict[str, str] = {
     "health_served": "Probes and metrics are answered on `port`.",
     "heartbeat_lost": "Presence could not be renewed; said once until it works again.",
     "heartbeat_regained": "It works again.",
-    "nats_lost": "The connection is gone; handlers keep running.",
-    "nats_regained": "It is back.",
     "handler_missing": "A Job is served whose handler is not known here.",
     "job_started": "A handler starts (only with JETMILL_LOG_JOBS).",
     "job_finished": "An attempt was settled (only with JETMILL_LOG_JOBS).",

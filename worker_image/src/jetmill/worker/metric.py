@@ -1,7 +1,7 @@
 """What a worker counts: plain integers in the hot path, made into metrics only when somebody scrapes.
 
 A histogram observation is a bisection and two additions; prometheus-client's own objects would cost a lock each. The
-reader is another thread, so what it sees may be of two moments a few µs apart. Names are API: `docs/metrics.md`.
+reader is another thread, so what it sees may be of two moments a few µs apart. Names are API: `docs/worker.md`.
 """
 
 from __future__ import annotations
@@ -96,7 +96,6 @@ class Metrics:
         self.namespace = namespace
         self.jobs: dict[str, JobNumbers] = {}
         self.abandoned_total = 0
-        self.reconnects = 0
         self.gauges: Gauges | None = None
 
     def of(self, job: str) -> JobNumbers:
@@ -119,9 +118,6 @@ class Metrics:
         )
         abandoned.add_metric([self.namespace], self.abandoned_total)
         yield abandoned
-        reconnects = CounterMetricFamily("jetmill_nats_reconnects", "Connections to NATS after the first")
-        reconnects.add_metric([], self.reconnects)
-        yield reconnects
         for name, text, value in self._gauges():
             gauge = GaugeMetricFamily(name, text, labels=["namespace"])
             gauge.add_metric([self.namespace], value)
