@@ -23,6 +23,7 @@ from jetmill.protocol.subject import Subjects
 
 _CLOCK_SECONDS = 30.0
 _BACKLOG = 4000
+_CLOSE_SECONDS = 2.0
 _CONNECT_SECONDS = 4.0
 
 
@@ -31,10 +32,19 @@ class JetStreamLink:
 
     threaded = True
 
-    def __init__(self, link: Link, ledger: JetStreamLedger, queue: JetStreamQueue, admin: JetStreamAdmin) -> None:
+    def __init__(
+        self,
+        link: Link,
+        *,
+        ledger: JetStreamLedger,
+        queue: JetStreamQueue,
+        events: JetStreamEvents,
+        admin: JetStreamAdmin,
+    ) -> None:
         self._link = link
         self._ledger = ledger
         self._queue = queue
+        self._events = events
         self._admin = admin
         self._clock = asyncio.create_task(self._keep_time())
 
@@ -60,11 +70,14 @@ class JetStreamLink:
         await self._link.room()
 
     async def close(self) -> None:
-        """See the port."""
+        """See the port; answers under way are given, as far as they come within two seconds."""
         self._clock.cancel()
         self._admin.close()
-        self._ledger.appender.flush()
-        self._queue.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._ledger.appender.room(1)
+                await self._queue.room(1)
+                await self._events.appender.room(1)
         await self._link.close()
 
     async def _keep_time(self) -> None:
@@ -82,6 +95,7 @@ async def connect_jetstream(options: BusOptions) -> Bus:
     reader = Reader(link)
     ledger = JetStreamLedger(link, subjects, reader)
     queue = JetStreamQueue(link, subjects, reader)
+    events = JetStreamEvents(link, subjects, reader)
     admin = JetStreamAdmin(link, subjects, reader)
     return Bus(
         subjects=subjects,
@@ -89,10 +103,10 @@ async def connect_jetstream(options: BusOptions) -> Bus:
         queue=queue,
         admin=admin,
         presence=JetStreamPresence(link, subjects, reader),
-        payloads=JetStreamPayloads(link, subjects),
+        payloads=JetStreamPayloads(link, subjects, reader),
         signals=JetStreamSignals(link, subjects),
-        events=JetStreamEvents(link, subjects, reader),
-        link=JetStreamLink(link, ledger, queue, admin),
+        events=events,
+        link=JetStreamLink(link, ledger=ledger, queue=queue, events=events, admin=admin),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 from jetmill.bus.jetstream.append import Appender, AppendOptions
@@ -10,6 +11,8 @@ from jetmill.bus.jetstream.follow import Follow
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.read import Reader, StoredMessage
 from jetmill.bus.ports import TraceLine
+from jetmill.errors import BusError, InputError
+from jetmill.protocol.name import parse_event_type
 from jetmill.protocol.subject import Subjects
 
 _BATCH = 500
@@ -24,14 +27,22 @@ class JetStreamEvents:
         self._reader = reader
         self._appender = Appender(link, AppendOptions(atomic=False))
 
+    @property
+    def appender(self) -> Appender:
+        """For the link's `close`."""
+        return self._appender
+
     def publish(self, event_type: str, data: bytes, *, event_id: str) -> asyncio.Future[int]:
-        """See the port."""
+        """See the port; InputError for a type or an id that would break the message."""
+        parse_event_type(event_type)
+        if not event_id or not event_id.isprintable():
+            raise InputError(f"id: {event_id!r:.80} cannot be an event's id", field="id", cure="use printable text")
         headers = f"Nats-Msg-Id: {event_id}\r\n".encode()
         return self._appender.append(self._subjects.event(event_type), data, headers=headers)
 
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
         """See the port."""
-        if self._link.connected:
+        with contextlib.suppress(BusError):  # not connected, or too large a line
             self._link.publish(self._subject(job_id, kind), data)
 
     async def traces(self, job_id: str, *, kind: str, live: bool = False) -> AsyncIterator[list[TraceLine]]:

@@ -56,14 +56,21 @@ class Follow:
         """Why the last consumer had to be replaced, for those who ask."""
         self._closed = False
         self._woken = asyncio.Event()
-        self._unregister = (link.on_disconnect(self._invalidate), link.on_reconnect(self._woken.set))
+        self._unregister = (
+            link.on_disconnect(self._invalidate),
+            link.on_reconnect(self._woken.set),
+            link.on_close(self._end),
+        )
 
     def __aiter__(self) -> AsyncIterator[list[StoredMessage]]:
         """Give lists of 1 to `chunk` messages for ever; NotFoundError without such a stream when it begins."""
         return self._iterate()
 
     async def close(self) -> None:
-        """Remove the consumer; the iteration ends. Idempotent."""
+        """Remove the consumer; the iteration ends, as it does when the link is closed. Idempotent."""
+        self._end()
+
+    def _end(self) -> None:
         if self._closed:
             return
         self._closed = True

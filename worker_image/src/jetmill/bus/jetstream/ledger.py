@@ -9,7 +9,7 @@ from jetmill.bus.jetstream.append import Appender
 from jetmill.bus.jetstream.follow import Follow
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.read import Reader, StoredMessage
-from jetmill.errors import CodecError
+from jetmill.errors import CodecError, NoAnswerError
 from jetmill.protocol.codec import decode_holder, decode_record, encode
 from jetmill.protocol.record import Entry, Holder
 from jetmill.protocol.subject import Subjects
@@ -61,7 +61,12 @@ class JetStreamLedger:
             found = await self._reader.direct_batch(
                 self._stream, start_seq=start, subject_filter=self._prefix + job_id, batch=_CHAIN_BATCH
             )
-            messages += found or [last]
+            if not found:
+                following = await self._reader.get_next(self._stream, self._prefix + job_id, after=start - 1)
+                if following is None:  # purged meanwhile
+                    break
+                found = [following]
+            messages += found
         return [self._entry(message) for message in messages]
 
     async def last_seq(self) -> int:
@@ -97,7 +102,10 @@ class JetStreamLedger:
                 coming = coming or asyncio.ensure_future(anext(lists))
                 if not (await asyncio.wait({coming}, timeout=_RECHECK_SECONDS))[0]:
                     continue
-                messages, coming = coming.result(), None
+                try:
+                    messages, coming = coming.result(), None
+                except StopAsyncIteration:  # the link was closed
+                    return
                 yield [message for message in messages if message.seq <= until]
                 if messages[-1].seq >= until:
                     return
@@ -109,9 +117,12 @@ class JetStreamLedger:
 
     async def _is_all(self, seen: int, until: int) -> bool:
         """Ask the leader whether nothing lies between: a consumer on a replica that lags cannot know."""
-        if await self.last_seq() < until:
+        try:
+            if await self.last_seq() < until:
+                return False
+            following = await self._reader.get_next(self._stream, f"{self._subjects.root}.>", after=seen)
+        except NoAnswerError:  # the connection broke: the follow goes on when it is back
             return False
-        following = await self._reader.get_next(self._stream, f"{self._subjects.root}.>", after=seen)
         return following is None or following.seq > until
 
     async def _entries(self, messages: list[StoredMessage]) -> AsyncIterator[list[Entry]]:

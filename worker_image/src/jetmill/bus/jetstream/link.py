@@ -156,6 +156,7 @@ class Link:
         self._clock_offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
         self._up_callbacks: list[Callable[[], None]] = []
         self._down_callbacks: list[Callable[[], None]] = []
+        self._end_callbacks: list[Callable[[], None]] = []
         self._denied_callbacks: list[Callable[[PermissionDeniedError], None]] = []
 
     # The connection
@@ -245,6 +246,9 @@ class Link:
         self.client.go_down()
         self._up_callbacks.clear()
         self._down_callbacks.clear()
+        for callback in tuple(self._end_callbacks):
+            callback()
+        self._end_callbacks.clear()
 
     @property
     def connected(self) -> bool:
@@ -268,6 +272,10 @@ class Link:
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call when the connection is lost, after outstanding requests have failed; returns the way to stop that."""
         return _register(self._down_callbacks, callback)
+
+    def on_close(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call once the link was closed for good; returns the way to stop that."""
+        return _register(self._end_callbacks, callback)
 
     def on_denied(self, callback: Callable[[PermissionDeniedError], None]) -> Callable[[], None]:
         """Call when the server refuses a publish or a subscription; returns the way to stop that."""
@@ -366,7 +374,8 @@ class Link:
             return
         if head is not None and head[8:12] == b" 503":
             del self._calls[token]
-            call.fail(BusError(f"{call.subject}: nobody hears this subject (no stream, or no JetStream now)", code=503))
+            text = f"{call.subject}: nobody hears this subject (no stream, or no JetStream now)"
+            call.fail(BusError(text, code=503, cure=wire.NO_STREAM_CURE))
         elif call.answer(head, payload):
             self._calls.pop(token, None)
 

@@ -26,6 +26,7 @@ from jetmill.protocol.subject import BANDS, Subjects
 
 SEQ_HEADER = "Jm-Seq"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US = 253_402_300_799_000_000
 _CURE = "declare the Job: apply its manifest, or put it in the folder of `jetmill dev`"
 
 
@@ -94,11 +95,6 @@ class JetStreamQueue:
         for appender in tuple(self._appenders.values()):
             await appender.room(limit)
 
-    def flush(self) -> None:
-        """Send what waits to be sent."""
-        for appender in self._appenders.values():
-            appender.flush()
-
     def publish(self, hint: Hint) -> asyncio.Future[None]:
         """See the port."""
         subject = self._subjects.hint(hint.job, hint.band, hint.id)
@@ -135,10 +131,11 @@ class JetStreamQueue:
     async def purge(self, job: str, job_id: str, *, up_to: int) -> None:
         """See the port."""
         stream = self._subjects.queue_stream(job)
-        await asyncio.gather(
-            *(self._reader.purge(stream, self._subjects.hint(job, band, job_id), up_to_seq=up_to) for band in BANDS),
-            self._reader.purge(stream, self._subjects.delayed(job, job_id), up_to_seq=up_to),
-        )
+        filters = (*(self._subjects.hint(job, band, job_id) for band in BANDS), self._subjects.delayed(job, job_id))
+        try:
+            await asyncio.gather(*(self._reader.purge(stream, subject, up_to_seq=up_to) for subject in filters))
+        except NotFoundError as err:
+            raise self._missing(job) from err
 
     async def hinted(self, job: str) -> set[str]:
         """See the port."""
@@ -176,4 +173,6 @@ class JetStreamQueue:
 
 
 def _rfc3339(time_us: int) -> str:
+    """A time as JetStream's schedules want it; one that no calendar holds becomes the nearest that does."""
+    time_us = max(0, min(time_us, _LAST_US))
     return (_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="microseconds").replace("+00:00", "Z")
