@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import structlog
 
 from jetmill.bus.jetstream import wire
 from jetmill.bus.jetstream.follow import Follow
@@ -18,18 +20,20 @@ from jetmill.bus.jetstream.layout import (
     build_namespace,
     build_queue,
     find_changes,
+    find_obstacle,
 )
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.read import Reader, StoredMessage
-from jetmill.errors import BusError, NotFoundError
+from jetmill.errors import BusError, CodecError, NotFoundError
 from jetmill.protocol.codec import decode_settings, encode
 from jetmill.protocol.record import JobSettings
 from jetmill.protocol.subject import Subjects
 
 _REMOVED = b"KV-Operation: DEL\r\n"
-_BATCH = 1000
 _APPLY_SECONDS = 15.0
 _WATCH_RETRY_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
 
 OnChange = Callable[[str, JobSettings | None], None]
 
@@ -61,18 +65,22 @@ class JetStreamAdmin:
         stream = self._subjects.queue_stream(settings.job)
         for config in build_consumers(self._subjects, settings):
             await self._apply_consumer(stream, config, suspend=settings.suspend)
-        if await self.settings(settings.job) != settings:
-            await self._ask(self._prefix + settings.job, encode(settings))
+        key, data = self._prefix + settings.job, encode(settings)
+        there = await self._reader.get_last(self._stream, key)
+        if there is None or there.payload != data:
+            await self._ask(key, data)
 
     async def remove_job(self, job: str) -> None:
-        """See the port."""
-        if await self.settings(job) is not None:
-            frame = await self._link.request(self._prefix + job, b"", headers=_REMOVED)
-            wire.raise_for_error(frame.payload, self._prefix + job)
-        try:
-            await self._ask(f"$JS.API.STREAM.DELETE.{self._subjects.queue_stream(job)}")
-        except NotFoundError:
-            return
+        """See the port; BusError for a stream of that name that is not ours."""
+        wanted = build_queue(self._subjects, job, replicas=1)
+        method, key = f"STREAM.INFO.{wanted['name']}", self._prefix + job
+        with contextlib.suppress(NotFoundError):
+            _need_ours(wanted, (await self._info(method)).config)
+        there = await self._reader.get_last(self._stream, key)
+        if there is not None and not _is_removed(there):
+            await self._ask(key, headers=_REMOVED)
+        with contextlib.suppress(NotFoundError):
+            await self._ask(f"$JS.API.STREAM.DELETE.{wanted['name']}")
 
     async def settings(self, job: str) -> JobSettings | None:
         """See the port."""
@@ -81,26 +89,24 @@ class JetStreamAdmin:
 
     async def all_settings(self) -> list[JobSettings]:
         """See the port."""
-        found: list[JobSettings] = []
-        start = 1
-        while messages := await self._reader.direct_batch(
-            self._stream, start_seq=start, subject_filter=f"{self._prefix}*", batch=_BATCH
-        ):
-            found += [settings for message in messages if (settings := _decode(message)) is not None]
-            start = messages[-1].seq + 1
-        return sorted(found, key=lambda settings: settings.job)
+        found = [_decode(message) for message in await self._read_all()]
+        return sorted((settings for settings in found if settings is not None), key=lambda settings: settings.job)
 
     async def watch_settings(self, on_change: OnChange) -> Callable[[], None]:
-        """See the port; returns when every Job that is there was told."""
-        follow = Follow(self._link, self._stream, [f"{self._prefix}*"])
+        """See the port; returns when every Job that is there was told. What cannot be read is logged and left out."""
+        last = await self._reader.last_seq(self._stream)
+        follow = Follow(self._link, self._stream, [f"{self._prefix}*"], start_seq=last + 1)
         await follow.ready()
-        told = asyncio.Event()
-        if follow.caught_up:
-            told.set()
-        task = asyncio.create_task(self._watch(follow, on_change, told))
+        try:
+            for message in await self._read_all():
+                if not _is_removed(message):
+                    self._tell(message, on_change)
+        except BaseException:
+            await follow.close()
+            raise
+        task = asyncio.create_task(self._watch(follow, on_change))
         self._watchers.add(task)
         task.add_done_callback(self._watchers.discard)
-        await told.wait()
 
         def stop() -> None:
             task.cancel()
@@ -112,17 +118,38 @@ class JetStreamAdmin:
         for task in tuple(self._watchers):
             task.cancel()
 
-    async def _watch(self, follow: Follow, on_change: OnChange, told: asyncio.Event) -> None:
+    async def _read_all(self) -> list[StoredMessage]:
+        """The last message of every key, from the leader: a replica that lags would leave out a new Job."""
+        keys = await self._reader.subjects(self._stream, f"{self._prefix}*")
+        found = await asyncio.gather(*(self._reader.get_last(self._stream, key) for key in sorted(keys)))
+        return [message for message in found if message is not None]
+
+    async def _watch(self, follow: Follow, on_change: OnChange) -> None:
         while True:
             try:
                 async for messages in follow:
                     for message in messages:
-                        on_change(message.subject[len(self._prefix) :], _decode(message))
-                    if follow.caught_up:
-                        told.set()
-            except BusError:  # the bucket went; it may come again
-                await asyncio.sleep(_WATCH_RETRY_SECONDS * random.uniform(0.5, 1.0))
+                        self._tell_safely(message, on_change)
+            except BusError as err:  # the bucket went, or the right to see it; either may come again
+                log.warning("settings_watch_interrupted", error=str(err))
+            await asyncio.sleep(_WATCH_RETRY_SECONDS * random.uniform(0.5, 1.0))
             follow = Follow(self._link, self._stream, [f"{self._prefix}*"], start_seq=follow.last_seq + 1)
+
+    def _tell(self, message: StoredMessage, on_change: OnChange) -> None:
+        job = message.subject[len(self._prefix) :]
+        try:
+            settings = _decode(message)
+        except CodecError as err:
+            log.error("settings_unreadable", job=job, error=str(err))
+            return
+        on_change(job, settings)
+
+    def _tell_safely(self, message: StoredMessage, on_change: OnChange) -> None:
+        try:
+            self._tell(message, on_change)
+        except Exception as err:  # noqa: BLE001 - one listener's fault must not end the watch; the loop reports it
+            context = {"message": "a callback for changed settings failed", "exception": err}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     async def _apply_stream(self, wanted: Config) -> None:
         name = wanted["name"]
@@ -131,14 +158,10 @@ class JetStreamAdmin:
         except NotFoundError:
             await self._ask(f"$JS.API.STREAM.CREATE.{name}", msgspec.json.encode(wanted))
             return
-        if not set(there.config.get("subjects") or []) & set(wanted["subjects"]):
-            raise BusError(
-                f"stream {name} is there and takes {there.config.get('subjects')}: it is not ours",
-                cure="rename or remove it, or choose another prefix",
-            )
-        if find_changes(wanted, there.config):
-            changed = {**there.config, **wanted}
-            await self._ask(f"$JS.API.STREAM.UPDATE.{name}", msgspec.json.encode(changed))
+        _need_ours(wanted, there.config)
+        changes = find_changes(wanted, there.config)
+        if changes:
+            await self._ask(f"$JS.API.STREAM.UPDATE.{name}", msgspec.json.encode({**there.config, **changes}))
 
     async def _apply_consumer(self, stream: str, wanted: Config, *, suspend: bool) -> None:
         name = wanted["name"]
@@ -165,11 +188,21 @@ class JetStreamAdmin:
         except msgspec.MsgspecError as err:
             raise BusError(f"{method}: an answer of another shape") from err
 
-    async def _ask(self, subject: str, payload: bytes = b"") -> bytes:
-        frame = await self._link.request(subject, payload, timeout_seconds=_APPLY_SECONDS)
+    async def _ask(self, subject: str, payload: bytes = b"", *, headers: bytes | None = None) -> bytes:
+        frame = await self._link.request(subject, payload, headers=headers, timeout_seconds=_APPLY_SECONDS)
         wire.raise_for_error(frame.payload, subject)
         return frame.payload
 
 
+def _is_removed(message: StoredMessage) -> bool:
+    return message.header("KV-Operation") is not None
+
+
 def _decode(message: StoredMessage) -> JobSettings | None:
-    return None if message.header("KV-Operation") is not None else decode_settings(message.payload)
+    return None if _is_removed(message) else decode_settings(message.payload)
+
+
+def _need_ours(wanted: Config, there: Config) -> None:
+    obstacle = find_obstacle(wanted, there)
+    if obstacle is not None:
+        raise BusError(f"stream {wanted['name']} {obstacle[0]}", cure=obstacle[1])

@@ -16,6 +16,7 @@ _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
 ACK_WINDOW = 1_000_000
 """Deliveries in hand at once; no limit on concurrency, that is the workers' slots."""
+_BY_CREATION = frozenset({"persist_mode"})
 FAR_FUTURE = "9999-01-01T00:00:00Z"
 
 
@@ -28,6 +29,9 @@ def build_namespace(subjects: Subjects, *, replicas: int) -> list[Config]:
             [f"{root}.{kind}.*" for kind in ("job", "hold", "plan", "delivery")],
             replicas=replicas,
             allow_atomic=True,
+            discard="new",  # at a limit that somebody set, the writer gets an error and no job is lost
+            max_age=0,
+            max_msgs_per_subject=-1,
         ),
         _stream(
             subjects.events_stream,
@@ -92,8 +96,28 @@ def build_consumers(subjects: Subjects, settings: JobSettings) -> list[Config]:
 
 
 def find_changes(wanted: Config, there: Config) -> Config:
-    """What of `wanted` is not so in `there`; fields that the server leaves out are its zero values."""
-    return {name: value for name, value in wanted.items() if there.get(name, _zero(value)) != value}
+    """What of `wanted` is not so in `there`; fields that the server leaves out are its zero values.
+
+    A stream keeps its way of grouping writes from its creation: it cannot be changed.
+    """
+    return {
+        name: value
+        for name, value in wanted.items()
+        if name not in _BY_CREATION and there.get(name, _zero(value)) != value
+    }
+
+
+def find_obstacle(wanted: Config, there: Config) -> tuple[str, str] | None:
+    """What forbids to make a stream that is `there` like `wanted`, and the cure."""
+    if set(there.get("subjects") or []).isdisjoint(wanted["subjects"]) or there.get("retention") != wanted["retention"]:
+        taken = ", ".join(there.get("subjects") or []) or "nothing"
+        return f"is not ours: it takes {taken}", "rename or remove it, or choose another prefix"
+    if wanted["num_replicas"] > 1 and there.get("persist_mode") == "async":
+        return (
+            "was made for a single server and cannot have replicas",
+            f"`nats stream rm {wanted['name']}`: it is made anew, and the keeper puts its hints back",
+        )
+    return None
 
 
 def _zero(value: Any) -> Any:

@@ -10,13 +10,14 @@ import math
 
 from jetmill.bus.jetstream import wire
 from jetmill.bus.jetstream.link import Link
-from jetmill.bus.jetstream.read import Reader
+from jetmill.bus.jetstream.read import Reader, StoredMessage
 from jetmill.errors import CodecError
 from jetmill.protocol.codec import decode_presence, encode
 from jetmill.protocol.record import Presence
 from jetmill.protocol.subject import Subjects
 
 _BATCH = 1000
+_REMOVED = b"KV-Operation: DEL\r\nNats-TTL: 1\r\n"
 
 
 class JetStreamPresence:
@@ -36,18 +37,14 @@ class JetStreamPresence:
         wire.raise_for_error(frame.payload, subject)
 
     async def remove(self, worker: str) -> None:
-        """See the port."""
-        await self._reader.purge(self._stream, self._prefix + worker)
+        """See the port; a mark that goes by itself, for purging needs a right over all workers."""
+        frame = await self._link.request(self._prefix + worker, b"", headers=_REMOVED)
+        wire.raise_for_error(frame.payload, self._prefix + worker)
 
     async def get(self, worker: str) -> Presence | None:
         """See the port; a presence that cannot be read is one all the same: its worker lives."""
         message = await self._reader.get_last(self._stream, self._prefix + worker)
-        if message is None:
-            return None
-        try:
-            return decode_presence(message.payload)
-        except CodecError:
-            return Presence(worker=worker, jobs=[], slots=0)
+        return None if message is None else self._decode(message)
 
     async def all(self) -> list[Presence]:
         """See the port."""
@@ -59,5 +56,13 @@ class JetStreamPresence:
             )
             if not messages:
                 return sorted(found, key=lambda presence: presence.worker)
-            found += [decode_presence(message.payload) for message in messages]
+            found += [presence for message in messages if (presence := self._decode(message)) is not None]
             start = messages[-1].seq + 1
+
+    def _decode(self, message: StoredMessage) -> Presence | None:
+        if message.header("KV-Operation") is not None:
+            return None
+        try:
+            return decode_presence(message.payload)
+        except CodecError:
+            return Presence(worker=message.subject[len(self._prefix) :], jobs=[], slots=0)

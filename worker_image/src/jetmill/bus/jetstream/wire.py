@@ -16,6 +16,8 @@ from jetmill.errors import BusError, NotFoundError, RefusedError
 
 HEADER_LINE = b"NATS/1.0\r\n"
 WRONG_LAST_SEQUENCE = (10071, 10164)
+_NO_STREAM = 10059
+NO_STREAM_CURE = "is the namespace set up and the Job declared? That is done by the operator, or by `jetmill dev`"
 
 
 class AckToken(NamedTuple):
@@ -139,7 +141,8 @@ def make_error(error: ApiError, subject: str) -> BusError:
     if error.err_code in WRONG_LAST_SEQUENCE:
         return RefusedError(text, code=error.err_code)
     if error.code == 404:
-        return NotFoundError(text, code=error.err_code or 404)
+        cure = NO_STREAM_CURE if error.err_code == _NO_STREAM else ""
+        return NotFoundError(text, code=error.err_code or 404, cure=cure)
     return BusError(text, code=error.err_code or error.code)
 
 
