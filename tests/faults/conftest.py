@@ -34,7 +34,7 @@ class FaultTable:
     def missing(self) -> list[str]:
         """The phases that no fault hit, if all tests were to run."""
         options = self._config.option
-        narrowed = options.keyword or options.markexpr or options.maxfail or options.collectonly
+        narrowed = options.keyword or options.markexpr not in ("", "not slow") or options.maxfail or options.collectonly
         whole = any(Path(arg).name in ("faults", "tests") for arg in self._config.args)
         return [] if narrowed or not whole else [phase for phase in Phase if not self.counts[phase]]
 

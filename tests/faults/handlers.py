@@ -34,6 +34,14 @@ async def short(ctx: JobContext, number: int = 0) -> int:
 
 
 @job
+async def large(ctx: JobContext, text: str) -> int:
+    """Has a payload that fills disks."""
+    note("start", ctx)
+    note("end", ctx)
+    return len(text)
+
+
+@job
 async def long(ctx: JobContext, seconds: float = 0.3) -> int:
     """Takes its time on the loop."""
     note("start", ctx)
