@@ -82,7 +82,7 @@ async def test_a_job_of_a_killed_worker_is_taken_over(field: Field) -> None:
 @pytest.mark.slow
 async def test_a_job_that_kills_its_workers_is_poison_and_others_go_on(field: Field) -> None:
     await field.declare("deadly", lease_seconds=1.0)
-    await field.declare("noop")
+    await field.declare("noop", lease_seconds=1.0)
     handle = await field.client.enqueue("deadly")
     for _ in range(4):
         worker = await field.spawn("deadly")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
 
 import msgspec
 
@@ -134,7 +133,7 @@ async def test_a_slot_that_frees_lets_it_ask_again(rig: Rig) -> None:
     await eventually(lambda: field.intake.held == 0, seconds=5)
     for count in (2, 3):
         field.end()
-        await eventually(lambda wanted=count: len(field.begun) == wanted)  # type: ignore[misc]
+        await eventually(lambda wanted=count: len(field.begun) == wanted)
     field.intake.stop()
 
 
@@ -168,7 +167,6 @@ async def test_nothing_starts_while_a_thousand_outcomes_wait_to_be_recorded(rig:
     field = Field(rig, slots=100)
     field.intake.serve("work", limit=100)
     unsettled: list[Delivery] = []
-    settle: Callable[[], None] = lambda: [field.intake.settled(delivery) for delivery in unsettled] and None  # noqa: E731
     while len(unsettled) < MAX_UNSETTLED:
         await eventually(lambda: field.running)
         unsettled.append(field.running[0])
@@ -176,6 +174,7 @@ async def test_nothing_starts_while_a_thousand_outcomes_wait_to_be_recorded(rig:
     await turns()
     begun = len(field.begun)
     assert field.intake.free == 0
-    settle()
+    for delivery in unsettled:
+        field.intake.settled(delivery)
     await eventually(lambda: len(field.begun) > begun or len(field.begun) == MAX_UNSETTLED + 50)
     field.intake.stop()

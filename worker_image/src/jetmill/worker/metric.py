@@ -1,7 +1,7 @@
 """What a worker counts: plain integers in the hot path, made into metrics only when somebody scrapes.
 
 A histogram observation is a bisection and two additions; prometheus-client's own objects would cost a lock each. The
-reader is another thread, so what it sees may be of two moments a few µs apart. Names are API: `docs/worker.md`.
+reader is another thread, so what it sees may be of two moments a few µs apart. Names are API: `docs/metrics.md`.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ DEFAULT_LEASE_SECONDS = 30.0
 MAX_SHOWN = 1000
 """Ids of running jobs in a presence."""
 RSS_SECONDS = 1.0
+GHOST_SECONDS = 0.5
+"""For how long a handler that was abandoned is waited for in the end."""
 log = get_logger()
 
 
@@ -130,6 +132,11 @@ class Service:
     def health_port(self) -> int | None:
         """Where probes are answered."""
         return self._health.port if self._health is not None else None
+
+    @property
+    def is_haunted(self) -> bool:
+        """A coroutine that was abandoned still runs, so the loop cannot be closed."""
+        return self._slots is not None and bool(self._slots.ghosts)
 
     def presence(self) -> Presence:
         """What the worker says of itself; called from the heartbeat's thread."""
@@ -225,6 +232,8 @@ class Service:
                 await slots.wait_empty(1.0)
         for ghost in slots.ghosts:
             ghost.cancel()
+        if slots.ghosts:
+            await asyncio.wait(set(slots.ghosts), timeout=GHOST_SECONDS)
         left = len(slots.tasks)
         if left:
             log.error("worker_left_unsettled", worker=self.id, tasks=left)

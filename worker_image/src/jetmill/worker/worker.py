@@ -173,7 +173,12 @@ class Worker:
         await asyncio.wait((telling, service.stopped), return_when=asyncio.FIRST_COMPLETED)
         telling.cancel()
         service.stop(StopReason.SIGNAL)
-        return WorkerExit.DRAINED if await self.close() else WorkerExit.UNSETTLED
+        code = WorkerExit.DRAINED if await self.close() else WorkerExit.UNSETTLED
+        if service.is_haunted:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)  # closing the loop would wait for a handler that does not end
+        return code
 
     async def _leave(self) -> None:
         if self._bus is not None and self._owns_bus:
