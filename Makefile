@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed-$(shell { $(PYTHON) --version 2>&1; cat $(PINS); } |
 demo: $(STAMP) ## 200 jobs on a real nats-server, a worker killed in the middle, and the proof (Ctrl-C ends it)
 	$(BIN)/python examples/quickstart/demo.py
 
-test: lint types imports unit conformance integration ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
+test: lint types imports unit conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
 
 ##@ The parts of test
 
@@ -51,6 +51,13 @@ mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must
 
 bench: $(VENV)/.bench ## Speed against peers in one run (PostgreSQL from Debian), into build/bench/queue.json
 	cd tests && ../$(BIN)/python -m benchmarks.queue $(if $(ROUNDS),--rounds $(ROUNDS))
+
+.PHONY: faults faults-short
+faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost
+	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 tests/faults
+
+faults-short: $(STAMP) ## The same in short: each phase at least once
+	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) -n 4 -m "not slow" tests/faults
 
 ##@ Writing
 

@@ -37,7 +37,7 @@ async def _limit(server: NatsServer, stream: str, max_bytes: int) -> None:
     async with await nats.connect(server.url) as client:
         answer = await client.request(f"$JS.API.STREAM.INFO.{stream}")
         config: dict[str, Any] = json.loads(answer.data)["config"]
-        config |= {"max_bytes": max_bytes, "discard": "new" if max_bytes > 0 else "old"}
+        config |= {"max_bytes": max_bytes, "discard": "new"}
         answer = await client.request(f"$JS.API.STREAM.UPDATE.{stream}", json.dumps(config).encode())
         assert "error" not in json.loads(answer.data), answer.data
 
