@@ -133,7 +133,7 @@ async def test_a_slot_that_frees_lets_it_ask_again(rig: Rig) -> None:
     await eventually(lambda: field.intake.held == 0, seconds=5)
     for count in (2, 3):
         field.end()
-        await eventually(lambda wanted=count: len(field.begun) == wanted)
+        await eventually(lambda wanted=count: len(field.begun) == wanted)  # type: ignore[misc]
     field.intake.stop()
 
 

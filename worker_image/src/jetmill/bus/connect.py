@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from jetmill.bus.ports import Bus
 from jetmill.errors import ConfigError
+from jetmill.light import import_without
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ async def connect(options: BusOptions) -> Bus:
 
         return connect_memory(rest, options)
     if scheme in ("nats", "tls", "ws", "wss"):
+        if not scheme.startswith("ws"):
+            import_without("nats.aio.transport", "aiohttp")
         from jetmill.bus.jetstream import connect_jetstream
 
         return await connect_jetstream(options)

@@ -47,6 +47,9 @@ def worker(
     nats_url: NatsUrl = None,
 ) -> None:
     """Run the jobs of one or more Jobs until told to stop (SIGTERM, Ctrl-C)."""
+    from jetmill.light import import_without
+
+    import_without("structlog", "rich")
     from jetmill.worker import run_worker
     from jetmill.worker.settings import settings_from_env
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
+from typing import TYPE_CHECKING
 
 from jetmill.bus.connect import connect
 from jetmill.bus.ports import Bus
@@ -24,7 +25,6 @@ from jetmill.ledger.claim import Claimer
 from jetmill.protocol.record import Entry, JobSettings, Presence, Record
 from jetmill.worker.executor.process import ProcessExecutor
 from jetmill.worker.executor.thread import ThreadExecutor
-from jetmill.worker.health import HealthServer
 from jetmill.worker.heartbeat import Heartbeat, Vitals
 from jetmill.worker.host import WorkerHost
 from jetmill.worker.intake import Intake
@@ -36,6 +36,9 @@ from jetmill.worker.served import Served, build_served, decide_slots
 from jetmill.worker.settings import WorkerSettings
 from jetmill.worker.slot import Slots
 from jetmill.worker.wheel import Wheel
+
+if TYPE_CHECKING:
+    from jetmill.worker.health import HealthServer
 
 DEFAULT_LEASE_SECONDS = 30.0
 MAX_SHOWN = 1000
@@ -331,6 +334,8 @@ class Service:
         self.metrics.of(job)
 
     def _serve_health(self) -> None:
+        from jetmill.worker.health import HealthServer
+
         assert self.settings.health_port is not None
         self._health = HealthServer(
             host=self.settings.health_host,
