@@ -38,6 +38,11 @@ class Hand:
         call = record.call
         return self.max_retries if call is None or call.max_retries is None else call.max_retries
 
+    @property
+    def has_delivery(self) -> bool:
+        """One lies ready for `take`."""
+        return not self.taker._waiting.empty()
+
     async def take(self) -> Delivery:
         self.taker.pull.want(1)
         return await self.taker.next()
