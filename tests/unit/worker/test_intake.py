@@ -143,7 +143,7 @@ async def test_a_job_in_an_empty_band_is_noticed_at_once(rig: Rig) -> None:
     field.intake.serve("work", limit=5)
     await turns()
     for band in ("low", "high", "normal"):
-        await rig.client.enqueue("work", {"n": 1}, priority=band)  # type: ignore[arg-type]
+        await rig.client.enqueue("work", {"n": 1}, priority=band)
         await eventually(lambda wanted=band: field.begun and field.begun[-1].band == wanted)  # type: ignore[misc]
     field.intake.stop()
 
