@@ -31,6 +31,7 @@ _VARIABLES = {
     "password": "JETMILL_NATS_PASSWORD",
     "token": "JETMILL_NATS_TOKEN",
     "tls_ca": "JETMILL_NATS_TLS_CA",
+    "inbox_prefix": "JETMILL_NATS_INBOX_PREFIX",
 }
 
 
@@ -62,6 +63,8 @@ class ClientSettings:
     """Token, where the server wants one."""
     tls_ca: str | None = None
     """Path of a CA bundle, where the system's is not the right one."""
+    inbox_prefix: str = "_INBOX"
+    """Where answers come to; of its own for a user who may listen to no others' answers."""
     run_jobs: bool = True
     """On `memory://`: run the jobs in this process as well."""
 
@@ -95,6 +98,7 @@ class ClientSettings:
             password=self.password,
             token=self.token,
             tls_ca=self.tls_ca,
+            inbox_prefix=self.inbox_prefix,
         )
 
     def updated(self, **changes: Any) -> ClientSettings:
