@@ -55,8 +55,8 @@ class Slots:
         """Smoothed run time."""
 
     def start(self, delivery: Delivery) -> None:
-        """Begin with a delivery, in a task of its own."""
-        self._spawn(self._serve(delivery))
+        """Begin with a delivery, in a task of its own, which leaves `tasks` by itself: a callback would cost a turn."""
+        self.tasks.add(self._loop.create_task(self._serve(delivery), context=self._context.copy()))
 
     def cancel(self, job_id: str) -> None:
         """A push says that a job is cancelled; the ledger is asked whether it is."""
@@ -135,6 +135,9 @@ class Slots:
                 if not freed:
                     intake.freed(delivery)
                 intake.settled(delivery)
+            task = asyncio.current_task()
+            if task is not None:
+                self._drop(task)
 
     async def _claim(self, served: Served, delivery: Delivery) -> Claim | None:
         if delivery.deliveries > 1:
