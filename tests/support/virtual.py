@@ -11,7 +11,7 @@ import selectors
 from typing import Any
 
 
-class _NoWait(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class _NoWait(selectors.DefaultSelector):
     """Never waits; tells how long it should have."""
 
     def __init__(self) -> None:
