@@ -24,7 +24,7 @@ from jetmill.protocol.state import State
 
 log = structlog.get_logger(__name__)
 
-_SAME_CONNECTION = 100_000
+_SAME_CONNECTION = 10_000
 """µs; two readings of the clocks may differ by as much and mean the same connection."""
 
 
