@@ -9,8 +9,8 @@ end, and `verify` must find nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -33,6 +33,8 @@ from support.bench import Bench, Hand
 
 T = TypeVar("T")
 IDS = [f"job-{number}" for number in range(6)]
+GATED = IDS[-2:]
+"""These share a gate."""
 MAX_RETRIES = 2
 OUTCOMES: list[Outcome] = [
     Succeeded(b"1"),
@@ -51,6 +53,10 @@ class Model:
 
     accepted: set[str] = field(default_factory=set)
     """Jobs whose enqueueing was answered."""
+    absent: set[str] = field(default_factory=set)
+    """Workers whose presence lapsed at some time: only their claims may be taken over."""
+    keeper: bool = True
+    """One runs; without, nothing may happen that only a keeper can mend."""
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -87,8 +93,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # -- rules
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(keeper=st.booleans())
+    def begin(self, *, keeper: bool) -> None:
+        self.model.keeper = keeper
         self.open()
         self.run(self.bench.prepare())
         for _ in range(2):
@@ -101,24 +108,34 @@ class LedgerMachine(RuleBasedStateMachine):
         self.hands.append(hand)
         self.pass_time(self.bench.lease_seconds)
 
-    @rule(job_id=st.sampled_from(IDS), later=st.booleans(), gated=st.booleans())
-    def enqueue(self, job_id: str, *, later: bool, gated: bool) -> None:
-        due = self.bench.bus.link.now() + 5_000_000 if later else None
-        gate = build_gate("forbid", "key") if gated else None
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """A caller's patience may end: nobody knows then what landed, and a keeper has to look after it."""
+        try:
+            yield
+        except NoAnswerError:
+            self.model.keeper = True
+
+    def submission(self, job_id: str, due: int | None = None) -> Submission:
+        gate = build_gate("forbid", "key") if job_id in GATED else None
         call = make_call(max_retries=MAX_RETRIES)
-        submission = Submission(
-            job=JOB, id=job_id, payload=b'{"id":"%s"}' % job_id.encode(), due=due, gate=gate, call=call
-        )
-        with suppress(NoAnswerError):  # the patience of a caller ends; nobody knows whether it was accepted
+        payload = b'{"id":"%s"}' % job_id.encode()
+        return Submission(job=JOB, id=job_id, payload=payload, due=due, gate=gate, call=call)
+
+    @rule(job_id=st.sampled_from(IDS), later=st.booleans())
+    def enqueue(self, job_id: str, *, later: bool) -> None:
+        submission = self.submission(job_id, self.bench.bus.link.now() + 5_000_000 if later else None)
+        with self.patient():
             self.run(submit(self.bench.bus, submission, by="client:test"))
             self.model.accepted.add(job_id)
 
     @rule()
     def enqueue_all(self) -> None:
-        items = [Submission(job=JOB, id=job_id, payload=b'{"id":"%s"}' % job_id.encode()) for job_id in IDS]
+        items = [self.submission(job_id) for job_id in IDS]
         results = self.run(submit_many(self.bench.bus, items, by="client:test"))
         for job_id, result in zip(IDS, results, strict=True):
             if isinstance(result, NoAnswerError):
+                self.model.keeper = True
                 continue
             assert isinstance(result, Submitted)
             assert result.id == job_id
@@ -153,11 +170,21 @@ class LedgerMachine(RuleBasedStateMachine):
             assert settled.entry.record.attempt == attempt
 
     @precondition(lambda self: self.held)
-    @rule(index=st.integers(0, 9))
-    def crash(self, index: int) -> None:
+    @rule(index=st.integers(0, 9), heirs=st.integers(0, CRASH_BUDGET + 1))
+    def crash(self, index: int, heirs: int) -> None:
+        """A worker dies, and so do so many of those who take its job over."""
         hand, _ = self.held[index % len(self.held)]
+        self.kill(hand)
+        for _ in range(heirs):
+            heir = self.hands[-1]
+            claim = self.run(self._claim(heir))
+            if claim is not None:
+                self.kill(heir)
+
+    def kill(self, hand: Hand) -> None:
         self.hands.remove(hand)
         self.held = [(other, claim) for other, claim in self.held if other is not hand]
+        self.model.absent.add(hand.worker)
         self.gone(hand)
         self.hire()
 
@@ -165,7 +192,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def cancel(self, job_id: str) -> None:
         if job_id not in self.model.accepted:
             return
-        with suppress(NoAnswerError):
+        with self.patient():
             entry = self.run(cancel(self.bench.bus, job_id, by="ada"))
             assert entry.record.final or entry.record.state is State.CANCELLING
 
@@ -175,7 +202,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         bus = self.bench.bus
         due = bus.link.now() + 7_000_000
-        with suppress(JobStateError, NoAnswerError):
+        with suppress(JobStateError), self.patient():
             match what:
                 case "reopen":
                     self.run(reopen(bus, job_id, by="ada"))
@@ -188,6 +215,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.pass_time(seconds)
 
+    @precondition(lambda self: self.model.keeper)
     @rule()
     def keep(self) -> None:
         with suppress(BusError):  # the next pass makes up for it
@@ -214,7 +242,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.held.clear()
         keeper = Keeper(self.bench.bus, check_after_seconds=0, check_all_seconds=0)
         for _ in range(100):
-            self.run(keeper.pass_once())
+            if self.model.keeper:
+                self.run(keeper.pass_once())
             self.pass_time(self.bench.lease_seconds)
             self.run(self._drain(self.hands[0]))
             if all(chain[-1].record.final for chain in self.chains()):
@@ -247,8 +276,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def judge_chain(self, chain: list[Entry]) -> None:
         """Exactly one end for each enqueueing, attempts and crashes within their limits."""
         ends: dict[int, int] = {}
-        for entry in chain:
+        for previous, entry in zip([None, *chain], chain, strict=False):
             record = entry.record
+            if previous is not None and record.state is State.RUNNING:
+                before = previous.record
+                assert entry.time >= (before.due or 0), "claimed before it was due"
+                if before.state is State.RUNNING:
+                    assert before.worker in self.model.absent, "taken over from an owner who was present"
             if record.state in FINAL and record.state is not State.DISCARDED:
                 ends[record.enqueueing] = ends.get(record.enqueueing, 0) + 1
             assert record.attempt <= MAX_RETRIES + 1

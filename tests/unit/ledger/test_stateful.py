@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from factories import JOB
 from jetmill.bus.memory import MemoryClock, MemoryWorld
@@ -73,6 +73,7 @@ class MemoryMachine(LedgerMachine):
     def duplicate(self, job_id: str) -> None:
         self.bench.faults.duplicate(JOB, job_id)
 
+    @precondition(lambda self: self.model.keeper)
     @rule(job_id=st.sampled_from(IDS))
     def lose_hint(self, job_id: str) -> None:
         self.bench.faults.lose_hints(JOB, job_id)
@@ -84,7 +85,9 @@ class MemoryMachine(LedgerMachine):
     @rule(index=st.integers(0, 9))
     def stall(self, index: int) -> None:
         """A worker's presence lapses though it lives: its claims may be taken over, its outcomes refused."""
-        self.bench.faults.lapse_presence(self.hands[index % len(self.hands)].worker)
+        worker = self.hands[index % len(self.hands)].worker
+        self.model.absent.add(worker)
+        self.bench.faults.lapse_presence(worker)
         self.bench.faults.lapse(JOB)
 
     @rule()

@@ -34,6 +34,8 @@ def follow(state: State, **fields: Any) -> Record:
 QUEUED = make_record()
 RUNNING = follow(State.RUNNING, lease="a-1", worker="a")
 TAKEN = follow(State.RUNNING, lease="b-1", worker="b", crashes=1, reason=Reason.TAKEN_OVER)
+TAKEOVERS = [follow(State.RUNNING, lease=f"{number}", worker=f"{number}", crashes=number) for number in range(4)]
+DISCARDED = follow(State.DISCARDED, crashes=3, reason=Reason.POISON)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,7 @@ TAKEN = follow(State.RUNNING, lease="b-1", worker="b", crashes=1, reason=Reason.
         [QUEUED, follow(State.CANCELLED), make_record(enqueueing=2, reason=Reason.REOPENED)],
         [make_record(State.CANCELLED, reason=Reason.WITHDRAWN), make_record(State.SCHEDULED, enqueueing=2)],
         [make_record(enqueueing=2, reason=Reason.REOPENED)],
+        [QUEUED, *TAKEOVERS, follow(State.FAILED, crashes=3, reason=Reason.POISON), DISCARDED],
     ],
 )
 def test_a_chain_by_the_rules_breaks_none(chain: list[Record]) -> None:

@@ -115,7 +115,8 @@ def _check_claim(previous: Link | None, entry: Entry) -> Iterator[Breach]:
     if record.state not in CLAIMED:
         if record.lease is not None:
             yield "lease", f"{record.state} with a lease"
-        if record.reason is Reason.POISON and (previous is None or previous.crashes < CRASH_BUDGET):
+        poison = record.state is State.FAILED and record.reason is Reason.POISON
+        if poison and (previous is None or previous.crashes < CRASH_BUDGET):
             yield "crash-budget", "poison before the crash budget is spent"
         return
     if record.lease is None or record.worker is None:
