@@ -2,7 +2,7 @@
 
 What the ledger shows of the invariants is checked here; an overlap of two runs by a lapsed presence, and who was
 absent when, it does not show. Per open job a small tuple is kept; of a finished one only its state, enqueueing and the
-place of its payload in one integer: about 200 bytes a job with its id, 200 MB for a million jobs.
+place of its payload in one integer: about 110 bytes a job with its id, measured over 333,000 jobs.
 """
 
 from __future__ import annotations
