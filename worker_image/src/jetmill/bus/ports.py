@@ -179,8 +179,18 @@ class Queue(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that an apply would write."""
+
+    name: str
+    """`stream jm_shop_q_mail`, `consumer high of jm_shop_q_mail`, `settings of mail`."""
+    fields: tuple[str, ...] = ()
+    """Those that are to be changed; none: it is to be created."""
+
+
 class Admin(Protocol):
-    """Streams, consumers and settings; only reconcilers write."""
+    """Streams, consumers and settings; only reconcilers write. ObstacleError for a stream that is not ours."""
 
     async def apply_namespace(self, *, replicas: int = 1) -> None:
         """Create or update the streams and buckets of the namespace; idempotent."""
@@ -188,6 +198,14 @@ class Admin(Protocol):
 
     async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:
         """Create or update a Job's queue, its three consumers (paused if suspended) and its settings; idempotent."""
+        ...
+
+    async def inspect_namespace(self, *, replicas: int = 1) -> list[Change]:
+        """What `apply_namespace` would write now; empty: nothing."""
+        ...
+
+    async def inspect_job(self, settings: JobSettings, *, replicas: int = 1) -> list[Change]:
+        """What `apply_job` would write now; empty: nothing."""
         ...
 
     async def remove_job(self, job: str) -> None:
@@ -334,6 +352,30 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Flush what is buffered, then leave; idempotent."""
+        ...
+
+
+class Trunk(Protocol):
+    """One connection for many namespaces; made by `jetmill.bus.connect`."""
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection now."""
+        ...
+
+    @property
+    def connected_seconds(self) -> float:
+        """For how long, 0.0 without."""
+        ...
+
+    def open(self, namespace: str) -> Bus:
+        """A Bus of one namespace over this connection; to close it leaves the connection to the others. What was begun
+        over it (a watch, a subscription, a pull) is stopped by who began it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Flush what is buffered, then leave: every Bus of this trunk is closed too; idempotent."""
         ...
 
 

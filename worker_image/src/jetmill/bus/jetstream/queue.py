@@ -95,6 +95,11 @@ class JetStreamQueue:
         for appender in tuple(self._appenders.values()):
             await appender.room(limit)
 
+    def close(self) -> None:
+        """Fail what was not sent."""
+        for appender in self._appenders.values():
+            appender.close()
+
     def publish(self, hint: Hint) -> asyncio.Future[None]:
         """See the port."""
         subject = self._subjects.hint(hint.job, hint.band, hint.id)
