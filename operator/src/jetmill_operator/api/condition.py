@@ -42,7 +42,7 @@ class Condition(StatusPart):
 
 
 class Status(StatusPart):
-    """What every kind's status holds."""
+    """What an operator observed."""
 
     observed_generation: Annotated[int, Field(ge=-1)] | None = None
     """The generation of the object that this status is about; -1: nothing was observed yet."""
@@ -84,7 +84,7 @@ class ScalingStatus(StatusPart):
 
 
 class JobStatus(Status):
-    """What was observed of a Job."""
+    """What an operator observed; written by it alone."""
 
     backlog: Backlog | None = None
     """Jobs that are not finished; counted at most every 10 seconds."""
