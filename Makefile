@@ -45,6 +45,12 @@ integration: $(STAMP) ## Worker, client, command line and examples, on a real na
 
 ##@ Beyond test
 
+.PHONY: check-fields
+check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, which ran and passed
+	@rm -f build/fields.json
+	$(PYTEST) -q -n 2 -m field tests/unit tests/conformance tests/integration
+	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
+
 .PHONY: mutants bench
 mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must fail
 	$(BIN)/python tests/mutants/run.py
