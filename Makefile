@@ -45,6 +45,12 @@ integration: $(STAMP) ## Worker, client, command line and examples, on a real na
 
 ##@ Beyond test
 
+.PHONY: check-fields
+check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, which ran and passed
+	@rm -f build/fields.json
+	$(PYTEST) -q -n 2 -m field tests/unit tests/conformance tests/integration
+	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
+
 .PHONY: mutants bench
 mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must fail
 	$(BIN)/python tests/mutants/run.py
@@ -61,12 +67,15 @@ faults-short: $(STAMP) ## The same in short: each phase at least once
 
 ##@ Writing
 
-.PHONY: install format docs requirements
+.PHONY: install format generate docs requirements
 install: $(STAMP) ## The development environment in .venv
 
 format: $(STAMP) ## Put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+generate: $(STAMP) ## What is made from the models: crds/*.yaml, docs/reference/*.md
+	$(BIN)/python crds/generate.py
 
 docs: $(VENV)/.docs ## The documentation, into build/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs

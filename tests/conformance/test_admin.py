@@ -57,6 +57,7 @@ async def test_applying_a_job_again_keeps_its_hints(bus: Bus) -> None:
     assert (await Taker(bus, want=1).next()).id == hint.id
 
 
+@pytest.mark.field("Job.spec.leaseSeconds")
 async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bus, place: Place) -> None:
     await bus.admin.apply_job(make_settings(lease_seconds=600.0))
     await bus.admin.apply_job(make_settings(lease_seconds=1.0))
@@ -67,6 +68,7 @@ async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bu
     assert (await taker.next()).deliveries == 2
 
 
+@pytest.mark.field("Job.spec.suspend")
 async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> None:
     await bus.admin.apply_job(make_settings())
     await bus.admin.apply_job(make_settings(suspend=True))

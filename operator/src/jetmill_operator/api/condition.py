@@ -19,9 +19,9 @@ Reason = Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$
 
 
 class StatusPart(Part):
-    """A mapping in a status; fields that a newer operator wrote are ignored."""
+    """A mapping in a status: built by its Python names; fields that a newer operator wrote are ignored."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
 class Condition(StatusPart):
