@@ -31,6 +31,22 @@ class JetStreamSignals:
         """See the port."""
         return self._listen(self._subjects.wake("*"), callback)
 
+    def drain(self, worker: str) -> None:
+        """See the port."""
+        self._push(self._subjects.drain(worker))
+
+    def undrain(self, worker: str) -> None:
+        """See the port."""
+        self._push(self._subjects.undrain(worker))
+
+    def on_drain(self, worker: str, callback: Callable[[bool], None]) -> Callable[[], None]:
+        """See the port."""
+        stops = (
+            self._listen(self._subjects.drain(worker), lambda _: callback(True)),
+            self._listen(self._subjects.undrain(worker), lambda _: callback(False)),
+        )
+        return lambda: [stop() for stop in stops] and None
+
     def _push(self, subject: str) -> None:
         if self._link.connected:
             self._link.publish(subject)
