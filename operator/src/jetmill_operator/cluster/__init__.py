@@ -1,0 +1,1 @@
+"""The Kubernetes API as reconcilers see it: one port, a real cluster behind it or a twin in memory."""
