@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from conformance.place import Place
@@ -60,31 +62,34 @@ async def test_cancels_and_wakes_are_apart(bus: Bus, place: Place) -> None:
     assert (cancels, wakes) == (["job-1"], ["send-email"])
 
 
+def listen(bus: Bus, worker: str) -> tuple[list[str], Callable[[], None]]:
+    """What a worker is told from now on, and the way to stop."""
+    told: list[str] = []
+    stop = bus.signals.on_drain(worker, drain=lambda: told.append("drain"), undrain=lambda: told.append("undrain"))
+    return told, stop
+
+
 async def test_only_the_worker_that_is_meant_hears_that_it_shall_drain_and_go_on(bus: Bus, place: Place) -> None:
-    one: list[bool] = []
-    two: list[bool] = []
     other = await place.connect()
-    other.signals.on_drain("worker-1", one.append)
-    other.signals.on_drain("worker-2", two.append)
+    one, _ = listen(other, "worker-1")
+    two, _ = listen(other, "worker-2")
     await place.settle(other)
     bus.signals.drain("worker-1")
     bus.signals.drain("worker-2")
     bus.signals.undrain("worker-1")
     bus.signals.drain("worker-1")
-    await eventually(lambda: (one, two) == ([True, False, True], [True]))
+    await eventually(lambda: (one, two) == (["drain", "undrain", "drain"], ["drain"]))
 
 
 async def test_a_worker_that_stops_listening_is_not_told(bus: Bus, place: Place) -> None:
-    stopped: list[bool] = []
-    heard: list[bool] = []
-    stop = bus.signals.on_drain("worker-1", stopped.append)
-    bus.signals.on_drain("worker-1", heard.append)
+    stopped, stop = listen(bus, "worker-1")
+    heard, _ = listen(bus, "worker-1")
     await place.settle(bus)
     stop()
     stop()
     bus.signals.drain("worker-1")
     bus.signals.undrain("worker-1")
-    await eventually(lambda: heard == [True, False])
+    await eventually(lambda: heard == ["drain", "undrain"])
     assert stopped == []
 
 
@@ -95,7 +100,7 @@ async def test_what_can_be_no_workers_id_is_told_nothing(bus: Bus, worker: str) 
         with pytest.raises(InvalidNameError):
             tell(worker)
     with pytest.raises(InvalidNameError):
-        bus.signals.on_drain(worker, lambda _: None)
+        listen(bus, worker)
 
 
 async def test_a_push_that_nobody_hears_is_no_error(bus: Bus) -> None:

@@ -284,7 +284,7 @@ class Signals(Protocol):
         ...
 
     def drain(self, worker: str) -> None:
-        """Ask a worker to take nothing more for a while. Its presence says when it does not (`draining`) and when it has
+        """Ask a worker to take nothing more for a while. Its presence says when it does so (`draining`) and when it has
         nothing in hand (`busy` 0). InvalidNameError if the id can be no worker's.
         """
         ...
@@ -293,8 +293,8 @@ class Signals(Protocol):
         """Let it take jobs again."""
         ...
 
-    def on_drain(self, worker: str, callback: Callable[[bool], None]) -> Callable[[], None]:
-        """Call back when this worker is asked to drain (True) or to go on (False)."""
+    def on_drain(self, worker: str, *, drain: Callable[[], None], undrain: Callable[[], None]) -> Callable[[], None]:
+        """Call back when this worker is asked to drain, or to go on; returns the way to stop listening."""
         ...
 
 

@@ -169,8 +169,9 @@ class JetStreamQueue:
         """See the port."""
         stream = self._subjects.queue_stream(job)
         try:
-            stored, *infos = await asyncio.gather(
-                self._reader.last_seq(stream), *(self._consumer_info(stream, band) for band in BANDS)
+            stored, infos = await asyncio.gather(
+                self._reader.last_seq(stream),
+                asyncio.gather(*(self._consumer_info(stream, band) for band in BANDS)),
             )
         except NotFoundError as err:
             raise self._missing(job) from err

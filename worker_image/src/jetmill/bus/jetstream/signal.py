@@ -39,13 +39,16 @@ class JetStreamSignals:
         """See the port."""
         self._push(self._subjects.undrain(worker))
 
-    def on_drain(self, worker: str, callback: Callable[[bool], None]) -> Callable[[], None]:
+    def on_drain(self, worker: str, *, drain: Callable[[], None], undrain: Callable[[], None]) -> Callable[[], None]:
         """See the port."""
-        stops = (
-            self._listen(self._subjects.drain(worker), lambda _: callback(True)),
-            self._listen(self._subjects.undrain(worker), lambda _: callback(False)),
-        )
-        return lambda: [stop() for stop in stops] and None
+        stop_drain = self._listen(self._subjects.drain(worker), lambda _: drain())
+        stop_undrain = self._listen(self._subjects.undrain(worker), lambda _: undrain())
+
+        def stop() -> None:
+            stop_drain()
+            stop_undrain()
+
+        return stop
 
     def _push(self, subject: str) -> None:
         if self._link.connected:

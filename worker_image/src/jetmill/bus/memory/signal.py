@@ -75,15 +75,17 @@ class MemorySignals:
         """See the port."""
         self._tell(worker, "off")
 
-    def on_drain(self, worker: str, callback: Callable[[bool], None]) -> Callable[[], None]:
+    def on_drain(self, worker: str, *, drain: Callable[[], None], undrain: Callable[[], None]) -> Callable[[], None]:
         """See the port."""
         self._link.check()
-        parse_label(worker, field="worker")
+        heard = {
+            f"{parse_label(worker, field='worker')} {word}": call for word, call in (("on", drain), ("off", undrain))
+        }
 
         def hear(text: str) -> None:
-            told, _, word = text.partition(" ")
-            if told == worker:
-                callback(word == "on")
+            call = heard.get(text)
+            if call is not None:
+                call()
 
         return self._link.on_close(self._store.listen("drain", hear))
 
