@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from jetmill.bus.ports import Depth
 from jetmill_operator.api.condition import JobStatus
-from jetmill_operator.policy.condition import Scaling, View, build_status, find_condition, is_same
+from jetmill_operator.policy.condition import Backlog, Scaling, View, build_status, find_condition, is_same
 from jetmill_operator.policy.reason import Reason
 from jetmill_operator.policy.worker import Problem, Workers
 
@@ -130,7 +129,7 @@ def test_a_transition_has_its_time_and_what_stays_keeps_its_own() -> None:
 
 def test_counters_are_counted_and_stay_while_nobody_knows_better() -> None:
     scaling = Scaling(2, "Backlog", "1 → 2", NOON)
-    before = build(see(depth=Depth(ready=5, in_flight=2, delayed=1), workers=Workers(2, 1), scaling=scaling))
+    before = build(see(backlog=Backlog(ready=5, in_flight=2, delayed=1), workers=Workers(2, 1), scaling=scaling))
     assert before["backlog"] == {"ready": 5, "inFlight": 2, "delayed": 1}
     assert before["workers"] == {"ready": 1, "desired": 2}
     assert before["scaling"] == {"desired": 2, "reason": "Backlog", "message": "1 → 2", "time": NOON}
@@ -144,7 +143,7 @@ def test_what_is_wanted_next_is_told_only_after_a_failure() -> None:
 
 
 def test_counters_make_a_difference_of_their_own() -> None:
-    few, many = build(see(depth=Depth(1, 0, 0))), build(see(depth=Depth(9, 0, 0)))
+    few, many = build(see(backlog=Backlog(1, 0, 0))), build(see(backlog=Backlog(9, 0, 0)))
     assert not is_same(few, many)
     assert is_same(few, many, counters=False)
     assert not is_same(few, build(see(queue=AWAY)), counters=False)

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jetmill.bus.ports import Depth
 from jetmill_operator.policy.reason import Reason, Type
 from jetmill_operator.policy.worker import Problem, Workers
 
@@ -24,6 +23,15 @@ Json = dict[str, Any]
 Truth = Literal["True", "False", "Unknown"]
 COUNTERS = ("backlog", "workers", "scaling")
 """What changes with every job; written at most every so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Jobs that are not finished."""
+
+    ready: int
+    in_flight: int
+    delayed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class View:
     """What goes by itself."""
     workers: Workers | None = None
     """None: there is no Deployment."""
-    depth: Depth | None = None
+    backlog: Backlog | None = None
     scaling: Scaling | None = None
     retry_time: str | None = None
     """RFC 3339: when the next try is, after something failed."""
@@ -80,9 +88,9 @@ def build_status(view: View, before: Mapping[str, Any], *, now: str) -> Json:
         "observedGeneration": view.generation,
         "conditions": [stamp(one, before, generation=view.generation, now=now) for one in conditions],
     }
-    if view.depth is not None:
-        depth = view.depth
-        status["backlog"] = {"ready": depth.ready, "inFlight": depth.in_flight, "delayed": depth.delayed}
+    backlog = view.backlog
+    if backlog is not None:
+        status["backlog"] = {"ready": backlog.ready, "inFlight": backlog.in_flight, "delayed": backlog.delayed}
     elif "backlog" in before:
         status["backlog"] = dict(before["backlog"])  # nobody knows better
     if view.workers is not None:

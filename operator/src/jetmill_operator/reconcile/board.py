@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jetmill.bus.ports import Depth
 from jetmill_operator.cluster.ports import Key
-from jetmill_operator.policy.condition import Scaling
+from jetmill_operator.policy.condition import Backlog, Scaling
 
 COUNTERS_SECONDS = 10.0
 """Counters in a status change at most this often."""
@@ -22,7 +21,7 @@ COUNTERS_SECONDS = 10.0
 class Sighting:
     """One look at a Job."""
 
-    depth: Depth | None = None
+    backlog: Backlog | None = None
     """None: the queue could not be read."""
     scaling: Scaling | None = None
 
