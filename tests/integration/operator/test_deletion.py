@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.integration
 JOB_NAME = "send-email"
 
 
-async def begin(site: Site, **spec: object) -> None:
+async def begin(site: Site, **spec: Any) -> None:
     await site.declare(make_body(**{"deletionPolicy": "Delete", **spec}))
     await site.settle()
 
