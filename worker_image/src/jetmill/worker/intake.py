@@ -70,6 +70,7 @@ class Intake:
         self._held = 0
         self._stopped = False
         self._resting = False
+        self._on_empty: Callable[[], None] | None = None
         self._woken = False
         self._ticker: asyncio.TimerHandle | None = None
         self._tick_time = 0.0
@@ -124,6 +125,8 @@ class Intake:
         self._unsettled -= 1
         if self._unsettled == MAX_UNSETTLED - 1:
             self._wake()
+        if self._resting and not self.in_hand and self._on_empty is not None:
+            self._on_empty()
 
     def stop(self) -> None:
         """Take nothing more, and give back what waits."""
@@ -133,9 +136,10 @@ class Intake:
             self._ticker = None
         self._close()
 
-    def rest(self) -> None:
-        """Take nothing more until `resume`, and give back what waits."""
+    def rest(self, *, on_empty: Callable[[], None] | None = None) -> None:
+        """Take nothing more until `resume`, and give back what waits; `on_empty` is called when the last is settled."""
         self._resting = True
+        self._on_empty = on_empty
         self._close()
 
     def resume(self) -> None:
