@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from jetmill.bus.ports import Bus, Trunk
 from jetmill_operator.cluster.local import LocalCluster
@@ -26,6 +26,9 @@ from jetmill_operator.resources.label import name_child
 from support.declare import NAMESPACE
 
 TESTER = "tester"
+
+
+T = TypeVar("T")
 
 
 class CrashError(BaseException):
@@ -71,7 +74,7 @@ class Hands(Cluster):
         await self._cluster.delete(kind, namespace, name, uid=uid)
         self._note(f"delete {kind.name}", None)
 
-    def _note(self, what: str, done: Any) -> Any:
+    def _note(self, what: str, done: T) -> T:
         self.writes.append(what)
         if self.die_after is not None and len(self.writes) >= self.die_after:
             raise CrashError(what)
