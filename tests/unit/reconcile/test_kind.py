@@ -10,8 +10,10 @@ from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.kind import LaterReconciler
 from jetmill_operator.reconcile.status import StatusWriter
 
+CONDITION = ("type", "status", "reason", "message", "lastTransitionTime", "observedGeneration")
 
-@pytest.mark.field("ScheduledJob.status.conditions", "Webhook.status.conditions")
+
+@pytest.mark.field("*.status.observedGeneration", *(f"*.status.conditions.{name}" for name in CONDITION))
 @pytest.mark.parametrize("kind", [SCHEDULED_JOB, WEBHOOK])
 async def test_a_kind_to_come_is_ready_unknown_and_written_once(cluster: LocalCluster, hand, kind) -> None:
     body = {
@@ -29,6 +31,9 @@ async def test_a_kind_to_come_is_ready_unknown_and_written_once(cluster: LocalCl
     assert there is not None
     [condition] = there["status"]["conditions"]
     assert (condition["type"], condition["status"], condition["reason"]) == ("Ready", "Unknown", "NotObeyed")
+    assert kind.name in condition["message"]
+    assert condition["lastTransitionTime"] == hand.clock.stamp()
+    assert condition["observedGeneration"] == there["metadata"]["generation"]
     assert there["status"]["observedGeneration"] == there["metadata"]["generation"]
     hand.seconds += 60
     await reconciler.reconcile(key)
