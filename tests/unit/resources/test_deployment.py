@@ -181,7 +181,7 @@ def test_the_image_is_that_of_the_worker() -> None:
     assert container_of(build(worker={"image": "shop:2"}))["image"] == "shop:2"
 
 
-SOURCES = [
+SOURCES: list[dict[str, dict[str, Any]]] = [
     {"secretKeyRef": {"name": "s", "key": "k", "optional": True}},
     {"configMapKeyRef": {"name": "c", "key": "k", "optional": True}},
     {"fieldRef": {"fieldPath": "status.podIP"}},
