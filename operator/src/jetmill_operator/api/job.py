@@ -70,11 +70,16 @@ def _refuse_no_schema(schema: dict[str, Any]) -> dict[str, Any]:
     import jsonschema_rs
 
     try:
-        jsonschema_rs.validator_for(schema)
+        jsonschema_rs.validator_for(schema, retriever=_fetch_nothing)
     except (ValueError, jsonschema_rs.ValidationError) as err:
         what = str(err).partition("\n")[0]
         raise build_refusal("", f"no JSON Schema: {what}", "see https://json-schema.org/specification") from err
     return schema
+
+
+def _fetch_nothing(uri: str) -> Any:
+    """Keep a schema from making the operator ask addresses or read files of its choice."""
+    raise ValueError(f"{uri} is not fetched: write it below $defs")
 
 
 JsonSchema = Annotated[Opaque, AfterValidator(_refuse_no_schema)]
