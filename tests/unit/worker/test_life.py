@@ -14,8 +14,8 @@ from jetmill.ledger.claim import Claimer
 from jetmill.protocol.record import ErrorInfo
 from jetmill.protocol.state import CRASH_BUDGET, Reason, State
 from jetmill.worker import JobContext
+from support.rig import Rig
 from support.wait import eventually, soon
-from unit.worker.conftest import Rig
 
 
 async def test_a_worker_with_nothing_to_serve_says_so(rig: Rig) -> None:
