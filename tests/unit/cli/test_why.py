@@ -60,12 +60,12 @@ def test_nothing_holds_a_job_that_is_served() -> None:
 )
 def test_each_state_has_its_first_cause(state: State, fields: dict[str, Any], code: str) -> None:
     status = build_status([make_entry(state, **fields)], namespace="shop")
-    assert decide_causes(status, see(), gate=None, holder=None)[0].code == code
+    assert decide_causes(status, see(), holder=None)[0].code == code
 
 
 def test_a_held_job_names_its_holder() -> None:
     status = build_status([make_entry(gate="forbid:report")], namespace="shop")
-    (cause,) = decide_causes(status, see(), gate="forbid:report", holder="other-id")
+    (cause,) = decide_causes(status, see(), holder="other-id")
     assert (cause.code, cause.cure) == ("held", "jetmill why other-id")
 
 

@@ -40,7 +40,7 @@ _CURES = {
     Reason.INVALID_PAYLOAD: "enqueue it anew with a payload that fits",
     Reason.INVALID_RESULT: "return JSON, or a reference to what is large",
     Reason.EXPIRED: "raise startingDeadlineSeconds, or give the Job more workers",
-    Reason.OVERLAP: "concurrencyPolicy says so: an earlier one was still open",
+    Reason.OVERLAP: "its concurrency policy says so: another with its key was not done with",
 }
 
 
@@ -78,8 +78,8 @@ def decide_job_causes(seen: Seen) -> list[Cause]:
     return causes
 
 
-def decide_causes(status: JobStatus, seen: Seen, *, gate: str | None, holder: str | None) -> list[Cause]:
-    """Why one job stands where it stands; `holder` is the open job that has its gate."""
+def decide_causes(status: JobStatus, seen: Seen, *, holder: str | None) -> list[Cause]:
+    """Why one job stands where it stands; `holder` is another, open job that has its key."""
     match status.state:
         case State.SUCCEEDED | State.CANCELLED | State.DISCARDED:
             return [Cause("done", f"it is done with: {status.state} at {status.finished}")]
@@ -88,7 +88,7 @@ def decide_causes(status: JobStatus, seen: Seen, *, gate: str | None, holder: st
         case State.RUNNING | State.CANCELLING:
             return [_explain_run(status, seen)]
         case State.SCHEDULED | State.RETRYING | State.QUEUED:
-            return _explain_wait(status, seen, gate=gate, holder=holder)
+            return _explain_wait(status, seen, holder=holder)
 
 
 def _explain_end(status: JobStatus) -> Cause:
@@ -116,7 +116,7 @@ def _explain_run(status: JobStatus, seen: Seen) -> Cause:
     return Cause("running", f"it runs on {status.worker}, for {lasted} now")
 
 
-def _explain_wait(status: JobStatus, seen: Seen, *, gate: str | None, holder: str | None) -> list[Cause]:
+def _explain_wait(status: JobStatus, seen: Seen, *, holder: str | None) -> list[Cause]:
     causes = []
     due = status.history[-1].due if status.history else None
     if due is not None and due > seen.now:
@@ -125,8 +125,9 @@ def _explain_wait(status: JobStatus, seen: Seen, *, gate: str | None, holder: st
         causes.append(Cause(code, f"it is {status.state}: due {due.isoformat(timespec='seconds')}, in {left}"))
     if status.state is State.RETRYING and status.error is not None:
         causes.append(Cause("last_error", f"attempt {status.attempt}: {status.error.type}: {status.error.message}"))
-    if gate is not None and holder is not None:
-        causes.append(Cause("held", f"its key {gate!r} is held by job {holder}", f"jetmill why {holder}"))
+    if holder is not None:
+        said = f"its key {status.concurrency_key!r} is held by job {holder}"
+        causes.append(Cause("held", said, f"jetmill why {holder}"))
     causes += decide_job_causes(seen)
     if not causes:
         ahead = seen.stats.ready if seen.stats else 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from jetmill.client.concurrency import ConcurrencyPolicy, parse_key_gate
 from jetmill.protocol.record import Band, Call, Entry, ErrorInfo, PayloadRef, Record
 from jetmill.protocol.state import FINAL, OPEN, Reason, State
 
@@ -70,6 +71,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str | None = None
     trace: str | None = None
     labels: dict[str, str] = {}
+    concurrency_key: str | None = None
+    concurrency_policy: ConcurrencyPolicy | None = None
     schedule: str | None = None
     history: list[Transition] = []
 
@@ -150,6 +153,7 @@ def build_status(chain: Sequence[Entry], *, namespace: str) -> JobStatus:
     runs = [entry for entry in current if entry.record.state is State.RUNNING]
     started = runs[-1].time if runs else None
     ended = _end_of(current, runs)
+    key, policy = parse_key_gate(record.gate)
     due = next((entry.record.due for entry in reversed(current) if entry.record.due is not None), None)
     return JobStatus(
         id=last.id,
@@ -178,6 +182,8 @@ def build_status(chain: Sequence[Entry], *, namespace: str) -> JobStatus:
         user=call.user,
         trace=call.trace,
         labels=call.labels or {},
+        concurrency_key=key,
+        concurrency_policy=policy,
         schedule=record.schedule,
         history=[build_transition(entry) for entry in chain],
     )
