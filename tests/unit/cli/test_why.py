@@ -70,9 +70,14 @@ def test_a_held_job_names_its_holder() -> None:
 
 
 def test_why_asks_for_a_job_and_for_an_id(shell: Shell) -> None:
-    assert [cause["code"] for cause in shell.ask("why", JOB)] == ["no_worker"]
-    job_id = shell.ask("job", "run", JOB, "--delay", "1h")["id"]
-    assert [cause["code"] for cause in shell.ask("why", job_id)] == ["waiting_until", "no_worker"]
+    assert shell.ask("why", JOB) == []
+    later = shell.ask("job", "run", JOB, "--delay", "1h")["id"]
+    for name in (JOB, later):
+        assert [cause["code"] for cause in shell.ask("why", name)] == ["waiting_until"]
+    job_id = shell.ask("job", "run", JOB)["id"]
+    for name in (JOB, job_id):
+        assert [cause["code"] for cause in shell.ask("why", name)] == ["no_worker"]
+    assert [cause["code"] for cause in shell.ask("why", later)] == ["waiting_until"]
     assert "cure: start one" in shell.run("why", job_id).stdout
 
 

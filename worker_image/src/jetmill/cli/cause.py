@@ -52,30 +52,36 @@ def decide_job_causes(seen: Seen) -> list[Cause]:
                 "unknown_job", f"no Job {seen.job} is declared here", "apply its manifest, or see `jetmill job types`"
             )
         ]
-    causes = []
-    if seen.settings.suspend:
-        causes.append(Cause("suspended", f"Job {seen.job} is suspended", "set spec.suspend: false"))
+    causes = _explain_suspension(seen)
+    needed, delayed = (seen.stats.ready + seen.stats.in_flight, seen.stats.delayed) if seen.stats else (0, 0)
+    if needed:
+        return causes + _explain_workers(seen)
+    if delayed:
+        causes.append(Cause("waiting_until", f"none of {seen.job} is ready: {delayed} wait for their time"))
+    return causes
+
+
+def _explain_suspension(seen: Seen) -> list[Cause]:
+    if seen.settings is None or not seen.settings.suspend:
+        return []
+    return [Cause("suspended", f"Job {seen.job} is suspended", "set spec.suspend: false")]
+
+
+def _explain_workers(seen: Seen) -> list[Cause]:
+    """Why nobody takes a job that is ready."""
     serving = [worker for worker in seen.workers if seen.job in worker.jobs]
     live = [worker for worker in serving if not worker.draining]
-    waiting = seen.stats.ready if seen.stats else 0
     if not serving:
-        causes.append(
-            Cause(
-                "no_worker",
-                f"no worker serves {seen.job}",
-                f"start one: jetmill worker --job {seen.job} --import MODULE",
-            )
-        )
-    elif not live:
-        causes.append(
-            Cause("draining", f"all {len(serving)} workers of {seen.job} are about to leave", "start another")
-        )
-    elif waiting and all(worker.busy >= worker.slots for worker in live):
+        cure = f"start one: jetmill worker --job {seen.job} --import MODULE"
+        return [Cause("no_worker", f"no worker serves {seen.job}", cure)]
+    if not live:
+        return [Cause("draining", f"all {len(serving)} workers of {seen.job} are about to leave", "start another")]
+    waiting = seen.stats.ready if seen.stats else 0
+    if waiting and all(worker.busy >= worker.slots for worker in live):
         slots = sum(worker.slots for worker in live)
-        causes.append(
-            Cause("busy", f"all {slots} slots are taken, {waiting} jobs wait", "raise concurrency or maxReplicas")
-        )
-    return causes
+        said = f"all {slots} slots are taken, {waiting} jobs wait"
+        return [Cause("busy", said, "raise concurrency or maxReplicas")]
+    return []
 
 
 def decide_causes(status: JobStatus, seen: Seen, *, holder: str | None) -> list[Cause]:
@@ -119,7 +125,8 @@ def _explain_run(status: JobStatus, seen: Seen) -> Cause:
 def _explain_wait(status: JobStatus, seen: Seen, *, holder: str | None) -> list[Cause]:
     causes = []
     due = status.history[-1].due if status.history else None
-    if due is not None and due > seen.now:
+    early = due is not None and due > seen.now
+    if due is not None and early:
         left = span((due - seen.now) / timedelta(seconds=1))
         code = "waiting_until" if status.state is State.SCHEDULED else "retrying_until"
         causes.append(Cause(code, f"it is {status.state}: due {due.isoformat(timespec='seconds')}, in {left}"))
@@ -128,7 +135,11 @@ def _explain_wait(status: JobStatus, seen: Seen, *, holder: str | None) -> list[
     if holder is not None:
         said = f"its key {status.concurrency_key!r} is held by job {holder}"
         causes.append(Cause("held", said, f"jetmill why {holder}"))
-    causes += decide_job_causes(seen)
+    if seen.settings is None:
+        return causes + decide_job_causes(seen)
+    causes += _explain_suspension(seen)
+    if not early:
+        causes += _explain_workers(seen)
     if not causes:
         ahead = seen.stats.ready if seen.stats else 0
         causes.append(Cause("next", f"nothing holds it: {ahead} jobs are ready, a worker takes it when a slot is free"))

@@ -13,16 +13,26 @@ from jetmill.protocol.record import Band, Call, Entry, ErrorInfo, PayloadRef, Re
 from jetmill.protocol.state import FINAL, OPEN, Reason, State
 
 
-class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One record of a job: what happened, when, by whom."""
+class _Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What everything that is said of a job begins with."""
 
     id: str
     job: str
     state: State
-    attempt: int
-    enqueueing: int
-    crashes: int = 0
     reason: Reason | None = None
+    attempt: int
+    crashes: int
+
+    @property
+    def final(self) -> bool:
+        """Nothing will happen any more, unless a person asks for it."""
+        return self.state in FINAL
+
+
+class Transition(_Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """One record of a job: what happened, when, by whom."""
+
+    enqueueing: int
     time: datetime
     """By the server's clock."""
     seq: int
@@ -32,23 +42,12 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     due: datetime | None = None
     error: ErrorInfo | None = None
 
-    @property
-    def final(self) -> bool:
-        """The job is done with."""
-        return self.state in FINAL
 
-
-class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobStatus(_Facts, frozen=True, kw_only=True, omit_defaults=True):
     """All that the ledger knows of a job. Times of the enqueueing that is the last."""
 
-    id: str
-    job: str
     namespace: str
-    state: State
-    reason: Reason | None = None
-    attempt: int
     enqueueing: int
-    crashes: int
     priority: Band
     enqueued: datetime
     scheduled_for: datetime | None = None
@@ -77,25 +76,14 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     history: list[Transition] = []
 
     @property
-    def final(self) -> bool:
-        """Nothing will happen any more, unless a person asks for it."""
-        return self.state in FINAL
-
-    @property
     def open(self) -> bool:
         """It waits or runs."""
         return self.state in OPEN
 
 
-class JobSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobSummary(_Facts, frozen=True, kw_only=True, omit_defaults=True):
     """A line of a list of jobs."""
 
-    id: str
-    job: str
-    state: State
-    reason: Reason | None = None
-    attempt: int
-    crashes: int = 0
     enqueued: datetime
     """The chain's first record."""
     changed: datetime
