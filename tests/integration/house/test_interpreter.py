@@ -45,6 +45,12 @@ def test_declaring_a_job_loads_neither_the_bus_client_nor_pydantic() -> None:
     assert loaded & {*FOREIGN, *LATE} == set()
 
 
+def test_neither_the_command_line_nor_dev_loads_what_only_a_cluster_needs() -> None:
+    """A kubeconfig's libraries cost a second and 30 MiB; who has no cluster does not pay."""
+    loaded = loaded_after("import jetmill.cli.main, jetmill_operator.dev.command")
+    assert loaded & {"kopf", "kubernetes", "httpx", "aiohttp"} == set()
+
+
 def test_nothing_configured_is_memory_with_one_warning() -> None:
     code = (
         "from jetmill.client.settings import settings_from_env\n"
