@@ -57,7 +57,7 @@ SPECS = {
         "handler: 'a:b'\n  timeoutSeconds: '3'",
         (
             "6: spec.timeoutSeconds: '3': input should be a valid number; "
-            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week); 300 if nobody says otherwise"
+            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week); else 300"
         ),
     ),
     "out of bounds": (
@@ -71,7 +71,7 @@ SPECS = {
         "handler: 'a:b'\n  timeoutSeconds: .nan",
         (
             "6: spec.timeoutSeconds: nan: input should be a finite number; "
-            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week); 300 if nobody says otherwise"
+            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week); else 300"
         ),
     ),
     "wrong word": (
@@ -144,7 +144,7 @@ DOCUMENTS = {
             "'-'), for it becomes a part of NATS subjects"
         ),
     ),
-    "no spec": (GOOD.partition("spec")[0], "1: spec: is missing; add it"),
+    "no spec": (GOOD.partition("spec")[0], "1: spec: is missing; what is wanted: at the least a handler or a command"),
     "misspelt group": (
         GOOD.replace("jetmill.dev", "jetmil.dev"),
         "1: apiVersion: no group 'jetmil.dev'; did you mean jetmill.dev/v1alpha1?",

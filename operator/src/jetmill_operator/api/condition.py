@@ -19,9 +19,9 @@ Reason = Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$
 
 
 class StatusPart(Part):
-    """A mapping in a status; fields that a newer operator wrote are ignored."""
+    """A mapping in a status: built by its Python names; fields that a newer operator wrote are ignored."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
 class Condition(StatusPart):
@@ -42,7 +42,7 @@ class Condition(StatusPart):
 
 
 class Status(StatusPart):
-    """What every kind's status holds."""
+    """What an operator observed."""
 
     observed_generation: Annotated[int, Field(ge=-1)] | None = None
     """The generation of the object that this status is about; -1: nothing was observed yet."""
@@ -84,7 +84,7 @@ class ScalingStatus(StatusPart):
 
 
 class JobStatus(Status):
-    """What was observed of a Job."""
+    """What an operator observed; written by it alone."""
 
     backlog: Backlog | None = None
     """Jobs that are not finished; counted at most every 10 seconds."""

@@ -204,7 +204,7 @@ class JobSpec(Part):
 
 
 class Job(Part):
-    """A Job as written in a manifest."""
+    """Declares a piece of background work: what runs, on which workers, how often it is tried, how it scales."""
 
     api_version: Literal["jetmill.dev/v1alpha1"]
     kind: Literal["Job"]

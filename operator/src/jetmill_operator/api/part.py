@@ -111,9 +111,7 @@ class Keyed:
     def _refuse_twins(self, items: Sequence[Part]) -> Sequence[Part]:
         seen = set[Any]()
         for index, item in enumerate(items):
-            value = next(
-                getattr(item, name) for name, info in type(item).model_fields.items() if info.alias == self.key
-            )
+            value = item.model_dump(by_alias=True)[self.key]
             if value in seen:
                 raise build_refusal(f"{index}.{self.key}", f"{value} is there twice", "keep one of them")
             seen.add(value)

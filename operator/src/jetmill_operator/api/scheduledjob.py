@@ -34,7 +34,7 @@ class ScheduledJobSpec(Part):
 
 
 class ScheduledJob(Part):
-    """A ScheduledJob as written in a manifest."""
+    """Declares a calendar that enqueues jobs of one Job; this version keeps it and does not run it yet."""
 
     api_version: Literal["jetmill.dev/v1alpha1"]
     kind: Literal["ScheduledJob"]

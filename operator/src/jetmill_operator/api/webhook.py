@@ -26,7 +26,7 @@ class WebhookSpec(Part):
 
 
 class Webhook(Part):
-    """A Webhook as written in a manifest."""
+    """Declares to which address events are sent; this version keeps it and sends nothing yet."""
 
     api_version: Literal["jetmill.dev/v1alpha1"]
     kind: Literal["Webhook"]

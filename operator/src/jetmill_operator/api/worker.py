@@ -31,13 +31,14 @@ from jetmill_operator.api.pod import (
 RESERVED_PREFIX = "jetmill.dev/"
 RESERVED_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/managed-by")
 """Labels by which the operator finds its own workers, beside all that begin with RESERVED_PREFIX."""
-OF_EVERY_JOB = ("concurrency", "executor", "from_")
-"""Fields that hold for this Job's own jobs; all others describe pods, which a Job that rides has none of."""
 
 _TEMPLATE_SECTION = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_RIDING = ("env", "envFrom", "imagePullPolicy", "imagePullSecrets", "resources", "volumes", "volumeMounts")
-_RIDING += ("serviceAccountName", "serviceAccount", "nodeSelector", "tolerations", "priorityClassName")
-_RIDING += ("podLabels", "podAnnotations", "disruptionBudget", "podTemplate")
+_PODS: tuple[str, ...] = (
+    *("env", "envFrom", "imagePullPolicy", "imagePullSecrets", "resources", "volumes", "volumeMounts"),
+    *("serviceAccountName", "serviceAccount", "nodeSelector", "tolerations", "priorityClassName"),
+    *("podLabels", "podAnnotations", "disruptionBudget", "podTemplate"),
+)
+"""Fields that describe pods, of which a Job that rides on another's has none."""
 
 
 def _refuse_sections(template: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +80,7 @@ class WorkerSpec(Part):
         json_schema_extra={
             RULES: [
                 build_rule(
-                    "!has(self.from) || !(" + " || ".join(f"has(self.{field})" for field in _RIDING) + ")",
+                    "!has(self.from) || !(" + " || ".join(f"has(self.{field})" for field in _PODS) + ")",
                     "from rides on the pods of another Job: beside it only concurrency and executor may stand; "
                     "write the other fields in that Job",
                     field=".from",
@@ -151,12 +152,14 @@ class WorkerSpec(Part):
 
     @model_validator(mode="after")
     def _rides_without_pods(self) -> WorkerSpec:
-        if self.from_ is not None:
-            for name in sorted(self.model_fields_set - set(OF_EVERY_JOB) - {"image"}):
-                field = type(self).model_fields[name].alias or name
+        if self.from_ is None:
+            return self
+        if self.image is not None:
+            raise build_refusal("from", "stands beside image", "keep one of the two")
+        for name, info in type(self).model_fields.items():
+            field = info.alias or name
+            if name in self.model_fields_set and field in _PODS:
                 raise build_refusal("from", f"rides on the pods of another Job, beside {field}", f"move {field} there")
-            if self.image is not None:
-                raise build_refusal("from", "stands beside image", "keep one of the two")
         return self
 
     @model_validator(mode="after")
