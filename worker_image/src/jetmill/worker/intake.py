@@ -88,15 +88,26 @@ class Intake:
     def serve(self, job: str, *, limit: int) -> None:
         """Take a Job's deliveries from now on; again: its limit has changed."""
         line = self._lines.get(job)
-        if line is not None:
-            line.limit = limit
-        elif not self._stopped:
+        if line is None:
             line = self._lines[job] = Line(job, limit)
+        line.limit = limit
+        if not line.sources and not self._stopped:
             for band, weight, sources in zip(BANDS, WEIGHTS, self._bands, strict=True):
                 source = Source(line, weight)
                 source.pull = self._queue.pull(job, band, partial(self._take, source))  # type: ignore[arg-type]
                 line.sources.append(source)
                 sources.append(source)
+        self._wake()
+
+    def drop(self, job: str) -> None:
+        """Take nothing more of a Job, and give back what waits; what runs goes on and counts. Idempotent."""
+        line = self._lines.get(job)
+        if line is None:
+            return
+        for source in line.sources:
+            self._close(source)
+            self._bands[WEIGHTS.index(source.weight)].remove(source)
+        line.sources = []
         self._wake()
 
     def freed(self, delivery: Delivery) -> None:
@@ -124,10 +135,13 @@ class Intake:
             self._ticker = None
         for line in self._lines.values():
             for source in line.sources:
-                if source.pull is not None:
-                    source.pull.stop()
-                while source.held:
-                    self._give_back(source)
+                self._close(source)
+
+    def _close(self, source: Source) -> None:
+        if source.pull is not None:
+            source.pull.stop()
+        while source.held:
+            self._give_back(source)
 
     def _take(self, source: Source, delivery: Delivery) -> None:
         if self._stopped:
