@@ -25,11 +25,15 @@ OLD = "async def old(n: int) -> str:\n    return 'old'\n"
 NEW = OLD + "async def new(n: int) -> str:\n    return 'new'\n"
 
 
-async def spawn(field: Field, folder: Path, text: str, **environ: str) -> WorkerProcess:
-    """A worker whose image holds this code, serving `rollout` and `noop`."""
+def write_code(folder: Path, text: str) -> None:
     folder.mkdir()
     (folder / "rollout_code.py").write_text(text)
-    return await field.spawn("rollout", "noop", PYTHONPATH=f"{folder}:{HERE}", **environ)
+
+
+async def spawn(field: Field, folder: Path, text: str, **environ: str) -> WorkerProcess:
+    """A worker whose image holds this code, serving `rollout` and `noop`."""
+    write_code(folder, text)
+    return await field.spawn("rollout", "noop", wait=True, PYTHONPATH=f"{folder}:{HERE}", **environ)
 
 
 async def declare(field: Field, function: str, **settings: Any) -> None:
@@ -37,7 +41,8 @@ async def declare(field: Field, function: str, **settings: Any) -> None:
 
 
 async def enqueue(field: Field, count: int) -> list[JobHandle]:
-    return await field.client.enqueue_many("rollout", [{"n": n} for n in range(count)])
+    handles = await field.client.enqueue_many("rollout", [{"n": n} for n in range(count)])
+    return [handle for handle in handles if isinstance(handle, JobHandle)]
 
 
 async def ends(handles: list[JobHandle]) -> set[str]:

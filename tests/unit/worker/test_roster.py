@@ -55,9 +55,9 @@ def test_other_jobs_are_none_of_its_business(roster: Roster) -> None:
 def test_a_rider_comes_with_its_manifest_and_leaves_with_it(roster: Roster) -> None:
     assert roster.note("rider", rider())
     assert roster.note("another", rider("another"))
-    assert roster.jobs == ("main", "another", "rider")
+    assert list(roster.jobs) == ["main", "another", "rider"]
     assert roster.note("rider", None)
-    assert roster.jobs == ("main", "another")
+    assert list(roster.jobs) == ["main", "another"]
 
 
 @pytest.mark.parametrize("carrier", [None, "elsewhere"])

@@ -149,6 +149,19 @@ class Depth:
     delayed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What goes through a Job's queue. The counters count every hint that became ready, and more: `stored` delayed ones
+    as well, `offered` those that came again. They begin anew with the stream or its consumers.
+    """
+
+    ready: int
+    in_flight: int
+    """Delivered and not acked, whether or not its taker lives."""
+    stored: int
+    offered: int
+
+
 class Queue(Protocol):
     """The hints of every Job."""
 
@@ -178,6 +191,12 @@ class Queue(Protocol):
 
     async def depth(self, job: str) -> Depth:
         """How much waits; NotFoundError without a queue."""
+        ...
+
+    async def flow(self, job: str) -> Flow:
+        """How much is ready and in hand, and how much has come; as cheap with a million delayed hints as with none.
+        NotFoundError without a queue.
+        """
         ...
 
 
@@ -291,6 +310,20 @@ class Signals(Protocol):
 
     def on_wake(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call back with the name of each Job that is woken."""
+        ...
+
+    def drain(self, worker: str) -> None:
+        """Ask a worker to take nothing more for a while. Its presence says when it does so (`draining`) and when it has
+        nothing in hand (`busy` 0). InvalidNameError if the id can be no worker's.
+        """
+        ...
+
+    def undrain(self, worker: str) -> None:
+        """Let it take jobs again."""
+        ...
+
+    def on_drain(self, worker: str, *, drain: Callable[[], None], undrain: Callable[[], None]) -> Callable[[], None]:
+        """Call back when this worker is asked to drain, or to go on; returns the way to stop listening."""
         ...
 
 
