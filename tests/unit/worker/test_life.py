@@ -32,9 +32,10 @@ async def test_presence_is_there_while_it_serves_and_gone_afterwards(rig: Rig) -
     @rig.job
     async def noop() -> None: ...
 
-    worker = await rig.start(concurrency=7)
+    worker = await rig.start(concurrency=7, pod="noop-worker-1")
     [presence] = await rig.bus.presence.all()
-    assert (presence.worker, presence.jobs, presence.draining) == (worker.id, ["noop"], False)
+    assert (presence.worker, presence.pod, presence.jobs) == (worker.id, "noop-worker-1", ["noop"])
+    assert not presence.draining
     await eventually(lambda: _presence_slots(rig, 7))
     await worker.close()
     assert await rig.bus.presence.all() == []
@@ -254,7 +255,7 @@ async def test_poison_and_expired_jobs_reach_on_failure_too(rig: Rig) -> None:
 
 async def _crash(rig: Rig, worker: str) -> None:
     """Claim the next job as a worker that is never heard of again."""
-    claimer = Claimer(rig.bus, worker=worker, lease_seconds_of=lambda _: 30.0, presence_ttl_seconds=0.0)
+    claimer = Claimer(rig.bus, worker=worker, lease_seconds_of=lambda _: 30.0, presence_ttl_seconds=lambda: 0.0)
     got: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     pull = rig.bus.queue.pull("work", "normal", lambda delivery: got.done() or got.set_result(delivery))  # type: ignore[arg-type, func-returns-value]
     pull.want(1)
