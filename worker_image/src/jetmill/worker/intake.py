@@ -97,16 +97,34 @@ class Intake:
     def serve(self, job: str, *, limit: int) -> None:
         """Take a Job's deliveries from now on; again: its limit has changed."""
         line = self._lines.get(job)
-        if line is not None:
-            line.limit = limit
-        elif not self._stopped:
+        if line is None:
             line = self._lines[job] = Line(job, limit)
+        line.limit = limit
+        if not line.sources and not self._stopped:
             for band, weight, sources in zip(BANDS, WEIGHTS, self._bands, strict=True):
                 source = Source(line, band, weight)  # type: ignore[arg-type]
                 if not self._resting:
                     self._open(source)
                 line.sources.append(source)
                 sources.append(source)
+        self._wake()
+
+    def renew(self, job: str) -> None:
+        """Ask anew for a Job's deliveries, now that it is suspended no more."""
+        line = self._lines.get(job)
+        for source in line.sources if line is not None else ():
+            if source.pull is not None:
+                source.pull.renew()
+
+    def drop(self, job: str) -> None:
+        """Take nothing more of a Job, and give back what waits; what runs goes on and counts. Idempotent."""
+        line = self._lines.get(job)
+        if line is None:
+            return
+        for source in line.sources:
+            self._shut(source)
+            self._bands[WEIGHTS.index(source.weight)].remove(source)
+        line.sources = []
         self._wake()
 
     def freed(self, delivery: Delivery) -> None:
@@ -158,11 +176,14 @@ class Intake:
     def _close(self) -> None:
         for line in self._lines.values():
             for source in line.sources:
-                if source.pull is not None:
-                    source.pull.stop()
-                    source.pull = None
-                while source.held:
-                    self._give_back(source)
+                self._shut(source)
+
+    def _shut(self, source: Source) -> None:
+        if source.pull is not None:
+            source.pull.stop()
+            source.pull = None
+        while source.held:
+            self._give_back(source)
 
     def _take(self, source: Source, delivery: Delivery) -> None:
         if self._stopped or self._resting:

@@ -48,6 +48,8 @@ class WorkerSettings:
     """The address of `/livez`, `/readyz` and `/metrics` (`JETMILL_HEALTH_HOST`)."""
     health_port: int | None = None
     """Their port (`--health-port`, `JETMILL_HEALTH_PORT`); 0: a free one; None: not served."""
+    pod: str = ""
+    """The name of the pod that it runs in (`JETMILL_POD_NAME`, by the downward API), shown in its presence."""
     max_jobs: int | None = None
     """Drain and exit after so many jobs (`JETMILL_MAX_JOBS`)."""
     max_rss_bytes: int | None = None
@@ -55,7 +57,7 @@ class WorkerSettings:
     result_max_bytes: int = RESULT_MAX_BYTES
     """A larger result fails its job as `invalid_result` (`JETMILL_RESULT_MAX_BYTES`)."""
     unknown_handler_seconds: float = 900.0
-    """For how long a job whose handler nobody knows is given back before it fails
+    """For how long a Job whose handler is not known here is left to other workers before its jobs fail
     (`JETMILL_UNKNOWN_HANDLER_SECONDS`)."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """JSON lines or readable colours (`JETMILL_LOG_FORMAT`); auto: colours on a terminal."""
@@ -125,6 +127,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "settle_seconds": ("JETMILL_SETTLE_SECONDS", float, _NUMBER),
     "health_host": ("JETMILL_HEALTH_HOST", str, "an address"),
     "health_port": ("JETMILL_HEALTH_PORT", int, _WHOLE),
+    "pod": ("JETMILL_POD_NAME", str, "a name"),
     "max_jobs": ("JETMILL_MAX_JOBS", int, _WHOLE),
     "max_rss_bytes": ("JETMILL_MAX_RSS_BYTES", int, _WHOLE),
     "result_max_bytes": ("JETMILL_RESULT_MAX_BYTES", int, _WHOLE),
