@@ -76,6 +76,7 @@ async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> Non
     assert (await bus.queue.depth(JOB)).ready == 1
     assert taker.taken == []
     await bus.admin.apply_job(make_settings())
+    taker.pull.renew()
     assert (await taker.next()).id == hint.id
 
 
@@ -85,6 +86,7 @@ async def test_a_job_may_begin_suspended(bus: Bus) -> None:
     taker = Taker(bus, want=1)
     assert (await bus.queue.depth(JOB)).ready == 1
     await bus.admin.apply_job(make_settings())
+    taker.pull.renew()
     await taker.next()
 
 

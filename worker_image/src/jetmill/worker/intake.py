@@ -108,6 +108,13 @@ class Intake:
                 sources.append(source)
         self._wake()
 
+    def renew(self, job: str) -> None:
+        """Ask anew for a Job's deliveries, now that it is suspended no more."""
+        line = self._lines.get(job)
+        for source in line.sources if line is not None else ():
+            if source.pull is not None:
+                source.pull.renew()
+
     def freed(self, delivery: Delivery) -> None:
         """A job's handler has ended: its slot is free."""
         self.running -= 1

@@ -328,6 +328,8 @@ class Service:
     def _note_settings(self, job: str, settings: JobSettings | None) -> None:
         if job not in self._jobs:
             return
+        before = self._settings_of.get(job)
+        resumed = before is not None and before.suspend and settings is not None and not settings.suspend
         if settings is None:
             self._settings_of.pop(job, None)
         else:
@@ -337,6 +339,8 @@ class Service:
         if self._intake is not None:
             self._intake.slots = decide_slots(self.settings.concurrency, list(self._served.values()))
             self._intake.serve(job, limit=self._served[job].limit(self._intake.slots))
+            if resumed:
+                self._intake.renew(job)
             self._heartbeat.poke()
 
     def _resolve(self, job: str) -> None:
