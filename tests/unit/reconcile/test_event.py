@@ -76,7 +76,7 @@ async def test_a_long_message_is_cut_and_a_long_name_fits(cluster, recorder) -> 
 
 async def test_who_does_not_lead_says_nothing(cluster, hand) -> None:
     class Fence:
-        def require(self) -> None:
+        def require(self) -> float:
             raise NotLeaderError("the lease has run out")
 
     with pytest.raises(NotLeaderError):
