@@ -10,6 +10,7 @@ import time
 from jetmill.bus.connect import BusOptions
 from jetmill.bus.jetstream.admin import JetStreamAdmin
 from jetmill.bus.jetstream.event import JetStreamEvents
+from jetmill.bus.jetstream.extra import load_extras
 from jetmill.bus.jetstream.ledger import JetStreamLedger
 from jetmill.bus.jetstream.link import Link, LinkOptions
 from jetmill.bus.jetstream.payload import JetStreamPayloads
@@ -91,6 +92,7 @@ class JetStreamLink:
 async def connect_jetstream(options: BusOptions) -> Bus:
     """Connect; BusError that names the URL if that fails for four seconds. Later it reconnects for ever."""
     subjects = Subjects(options.namespace, prefix=options.prefix)
+    load_extras(options)
     link = await Link.connect(_link_options(options))
     reader = Reader(link)
     ledger = JetStreamLedger(link, subjects, reader)
