@@ -12,9 +12,9 @@ from jetmill_operator.reconcile.health import Health
 
 def make_health(*, connected: bool = True, oldest: float = 0.0, complete: bool = True, age: float = 1.0) -> Health:
     health = Health()
-    health.trunk = SimpleNamespace(connected=connected)  # type: ignore[assignment]  # quacks like a Trunk
+    health.trunk = SimpleNamespace(connected=connected)
     team: Any = SimpleNamespace(queue=SimpleNamespace(oldest_seconds=oldest))
-    health.lead(team, SimpleNamespace(complete=complete, age_seconds=age))  # type: ignore[arg-type]
+    health.lead(team, SimpleNamespace(complete=complete, age_seconds=age))
     health._watched_since -= 3_600
     return health
 
@@ -53,7 +53,7 @@ def test_who_stands_by_is_ready_and_who_has_not_reached_nats_is_not() -> None:
     health = Health()
     assert health.is_live() is None
     assert "NATS" in (health.is_ready() or "")
-    health.trunk = SimpleNamespace(connected=True)  # type: ignore[assignment]
+    health.trunk = SimpleNamespace(connected=True)
     health.standby = True
     assert health.is_ready() is None
 

@@ -39,7 +39,7 @@ def test_every_setting_is_documented() -> None:
 
 def make_metrics() -> Metrics:
     metrics = Metrics()
-    metrics.gauges = SimpleNamespace(  # type: ignore[assignment]  # quacks like Gauges
+    metrics.gauges = SimpleNamespace(
         leading=True, connected=True, jobs=3, depth=1, delayed=2, running=1, oldest_seconds=0.5, watch_age_seconds=4.0
     )
     metrics.board = Board(lambda _: None)
