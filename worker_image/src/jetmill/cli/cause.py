@@ -57,7 +57,9 @@ def decide_job_causes(seen: Seen) -> list[Cause]:
     if needed:
         return causes + _explain_workers(seen)
     if delayed:
-        causes.append(Cause("waiting_until", f"none of {seen.job} is ready: {delayed} wait for their time"))
+        causes.append(
+            Cause("waiting_until", f"none of {seen.job} is ready: {delayed} wait for their time or their key")
+        )
     return causes
 
 

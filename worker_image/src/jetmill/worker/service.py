@@ -247,7 +247,8 @@ class Service:
         if slots is None:
             return True
         if not await slots.wait_empty(grace_seconds):
-            log.warning("worker_interrupted", worker=self.id, running=len(slots.attempts))
+            if slots.attempts:
+                log.warning("worker_interrupted", worker=self.id, running=len(slots.attempts))
             slots.interrupt()
             patience = self.settings.stop_seconds + self.settings.settle_seconds
             if not await slots.wait_empty(patience):
