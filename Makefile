@@ -59,6 +59,26 @@ faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as oft
 faults-short: $(STAMP) ## The same in short: each phase at least once
 	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) -n 4 -m "not slow" tests/faults
 
+##@ Images
+
+DOCKER ?= docker
+TAG ?= dev
+IMAGE_PREFIX ?= jetmill
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' worker_image/pyproject.toml)
+# The commit's own time: the same commit gives the same labels.
+IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) \
+	--build-arg CREATED=$(shell git log -1 --format=%cI) \
+	$(foreach name,PYTHON_IMAGE PIP_INDEX_URL PIP_TRUSTED_HOST SOURCE,$(if $($(name)),--build-arg $(name)=$($(name))))
+
+.PHONY: images image-worker image-operator
+images: image-worker image-operator ## jetmill/operator and jetmill/worker (DOCKER=..., TAG=dev, IMAGE_PREFIX=jetmill)
+
+image-worker: ## jetmill/worker alone
+	$(DOCKER) build -f worker_image/Dockerfile -t $(IMAGE_PREFIX)/worker:$(TAG) $(IMAGE_ARGS) .
+
+image-operator: ## jetmill/operator alone
+	$(DOCKER) build -f operator/Dockerfile -t $(IMAGE_PREFIX)/operator:$(TAG) $(IMAGE_ARGS) .
+
 ##@ Writing
 
 .PHONY: install format docs requirements
@@ -78,7 +98,7 @@ COMPILE := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe -
 requirements: ## Pin requirements/*.in anew (UPGRADE=1: to the newest), with hashes and without addresses
 	$(PYTHON) -m venv build/pin
 	build/pin/bin/pip install --quiet pip-tools
-	cd requirements && for list in dev docs bench; do \
+	cd requirements && for list in dev docs bench chart build worker operator; do \
 		env -u PIP_FIND_LINKS ../build/pin/bin/$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file $$list.txt $$list.in || exit 1; \
 	done
 
