@@ -47,6 +47,14 @@ def test_importing_jetmill_loads_nothing_heavy() -> None:
     assert not set(done.stdout.split()) & {*HEAVY, *LATE}
 
 
+def test_neither_the_command_line_nor_dev_loads_what_only_a_cluster_needs() -> None:
+    """A kubeconfig's libraries cost a second and 30 MiB; who has no cluster does not pay."""
+    load = "import sys, jetmill.cli.main, jetmill_operator.dev.command"
+    done = run_python("-c", load + "; print(*{name.partition('.')[0] for name in sys.modules})")
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.split()) & {"kopf", "kubernetes", "httpx", "aiohttp"}
+
+
 def test_both_wheels_have_one_version_and_the_operator_asks_for_exactly_it() -> None:
     worker, operator = (read_project(wheel) for wheel in WHEELS)
     assert worker["version"] == operator["version"]
