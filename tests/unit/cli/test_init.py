@@ -14,5 +14,5 @@ def test_process_1_becomes_a_child_of_tini_with_its_whole_command_line() -> None
 
 
 @pytest.mark.parametrize(("pid", "has_init"), [(1, False), (2, True), (4711, True), (4711, False)])
-def test_any_other_process_and_any_image_without_tini_go_on(pid: int, has_init: bool) -> None:  # noqa: FBT001
+def test_any_other_process_and_any_image_without_tini_go_on(pid: int, has_init: bool) -> None:
     assert decide_command(STARTED, pid=pid, has_init=has_init) is None
