@@ -2,9 +2,9 @@
 
 Process 1 has duties that a Python program does not do. The kernel drops a signal that it has no handler for, so a
 SIGTERM while modules are still being imported would be lost, and the pod would hang until its grace period is over. And
-it inherits every orphan: what the program of a `command:` Job leaves behind stays a zombie unless process 1 reaps it. So
-as process 1 `jetmill` hands over to tini, if the image has it (ours do), which starts it anew as its child. A pod may
-thus say `command: [jetmill, worker]` of any image.
+it inherits every orphan: what the program of a `command:` Job leaves behind stays a zombie unless process 1 reaps it.
+So as process 1 `jetmill` hands over to tini, if the image has it (ours do), which starts it anew as its child. A pod
+may thus say `command: [jetmill, worker]` of any image.
 """
 
 from __future__ import annotations
