@@ -81,12 +81,15 @@ image-operator: ## jetmill/operator alone
 
 ##@ Writing
 
-.PHONY: install format docs requirements
+.PHONY: install format generate docs requirements
 install: $(STAMP) ## The development environment in .venv
 
 format: $(STAMP) ## Put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+generate: $(STAMP) ## What is made from the models: crds/*.yaml, docs/reference/*.md
+	$(BIN)/python crds/generate.py
 
 docs: $(VENV)/.docs ## The documentation, into build/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs

@@ -57,21 +57,21 @@ SPECS = {
         "handler: 'a:b'\n  timeoutSeconds: '3'",
         (
             "6: spec.timeoutSeconds: '3': input should be a valid number; "
-            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week)"
+            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week); else 300"
         ),
     ),
     "out of bounds": (
         "handler: 'a:b'\n  worker:\n    concurrency: 0",
         (
             "7: spec.worker.concurrency: 0: input should be greater than or equal to 1; "
-            "jobs at once in one worker, 1 to 10000"
+            "jobs at once in one worker, 1 to 10000; if neither this nor the decorator says it, 50"
         ),
     ),
     "not a number": (
         "handler: 'a:b'\n  timeoutSeconds: .nan",
         (
             "6: spec.timeoutSeconds: nan: input should be a finite number; "
-            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week)"
+            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week); else 300"
         ),
     ),
     "wrong word": (
@@ -133,18 +133,18 @@ DOCUMENTS = {
     "bad name": (
         GOOD.replace("good", "Good_One"),
         (
-            "3: metadata.name: 'Good_One' does not fit; the Job's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and "
+            "3: metadata.name: 'Good_One' does not fit; the object's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and "
             "'-'), for it becomes a part of NATS subjects"
         ),
     ),
     "no name": (
         GOOD.replace("name: good", ""),
         (
-            "3: metadata.name: is missing; the Job's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and "
+            "3: metadata.name: is missing; the object's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and "
             "'-'), for it becomes a part of NATS subjects"
         ),
     ),
-    "no spec": (GOOD.partition("spec")[0], "1: spec: is missing; add it"),
+    "no spec": (GOOD.partition("spec")[0], "1: spec: is missing; what is wanted: at the least a handler or a command"),
     "misspelt group": (
         GOOD.replace("jetmill.dev", "jetmil.dev"),
         "1: apiVersion: no group 'jetmil.dev'; did you mean jetmill.dev/v1alpha1?",

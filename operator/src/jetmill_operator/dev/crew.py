@@ -188,7 +188,8 @@ class Crew:
             **build_environment(self._launch.folder),
             "PYTHONUNBUFFERED": "1",
             **({"FORCE_COLOR": "1"} if self._screen.colour else {}),
-            **{var.name: var.value for var in spec.worker.env},
+            # Secrets and ConfigMaps are not read here: such a variable comes from dev's own environment.
+            **{var.name: var.value or "" for var in spec.worker.env if var.value_from is None},
             "JETMILL_NATS_URL": self._launch.url,
             "JETMILL_NAMESPACE": self._launch.namespace,
             "JETMILL_GRACE_SECONDS": f"{grace:g}",
