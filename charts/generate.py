@@ -35,23 +35,26 @@ def build_all() -> dict[Path, str]:
 # CRDs
 
 
+_METADATA = """
+  labels: {{- include "jetmill.labels" (dict "root" $ "part" "crd") | nindent 4 }}
+  {{- if or .Values.crds.keep .Values.crds.annotations }}
+  annotations:
+    {{- if .Values.crds.keep }}
+    helm.sh/resource-policy: keep
+    {{- end }}
+    {{- with .Values.crds.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- end }}
+"""
+
+
 def build_crd(text: str, *, source: str) -> str:
     """A CRD as a template that values switch. What looks like a template inside it is quoted."""
-    document = yaml.safe_load(text)
+    metadata = yaml.safe_load(text)["metadata"]
+    assert list(metadata) == ["name"], f"{source}: metadata holds more than the name"
     quoted = re.sub(r"\{\{|\}\}", lambda match: "{{ `" + match[0] + "` }}", text)
-    head, annotations, tail = quoted.partition("\n  annotations:\n")
-    if not annotations:
-        head, _, tail = quoted.partition("\nmetadata:\n")
-        head += "\nmetadata:"
-    body = (
-        f"{head}\n  annotations:\n"
-        "    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n"
-        "    {{- with .Values.crds.annotations }}\n    {{- toYaml . | nindent 4 }}\n    {{- end }}\n"
-        f'  labels: {{{{- include "jetmill.labels" (dict "root" $ "part" "crd") | nindent 4 }}}}\n{tail}'
-    )
-    assert "labels" not in document["metadata"], f"{source} has labels of its own"
-    body = body.replace("\n  annotations:\n    {{- if", "\n  annotations: {{- if not (or .Values.crds.keep "
-                        ".Values.crds.annotations) }} {}{{- end }}\n    {{- if", 1)
+    body = quoted.replace(f"\n  name: {metadata['name']}\n", f"\n  name: {metadata['name']}{_METADATA}", 1)
     return HEADER.format(source=source) + "{{- if .Values.crds.enabled }}\n" + body.rstrip() + "\n{{- end }}\n"
 
 
@@ -106,7 +109,8 @@ def fill_table(readme: str, table: str) -> str:
     """README.md with the table between its two marks."""
     head, begin, rest = readme.partition(_BEGIN)
     _, end, tail = rest.partition(_END)
-    assert begin and end, "README.md of the chart has no marks for the table of values"
+    assert begin, "README.md of the chart has no mark for the begin of the table"
+    assert end, "README.md of the chart has no mark for the end of the table"
     return head + begin + table + end + tail
 
 
@@ -140,11 +144,9 @@ def read_values(text: str) -> Iterator[tuple[str, object, str]]:
         comment = []
 
 
-def main(check: bool) -> int:
+def main(*, check: bool) -> int:
     """Write what differs, or (`--check`) say so and give 1."""
-    stale = [
-        (path, text) for path, text in build_all().items() if not path.exists() or path.read_text() != text
-    ]
+    stale = [(path, text) for path, text in build_all().items() if not path.exists() or path.read_text() != text]
     for path, text in stale:
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,4 +156,4 @@ def main(check: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main("--check" in sys.argv[1:]))
+    sys.exit(main(check="--check" in sys.argv[1:]))

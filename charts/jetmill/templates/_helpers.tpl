@@ -34,6 +34,15 @@ app.kubernetes.io/part-of: jetmill
 {{- end }}
 {{- end -}}
 
+{{- /* Labels of pods: without versions, so that an upgrade of the chart alone restarts nothing. */ -}}
+{{- define "jetmill.podLabels" -}}
+{{ include "jetmill.selector" . }}
+app.kubernetes.io/part-of: jetmill
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- /* registry/repository:tag or @digest. Call with (dict "root" $ "image" .Values.operator.image). */ -}}
 {{- define "jetmill.image" -}}
 {{- with .image.registry | default .root.Values.global.imageRegistry -}}{{ . }}/{{- end -}}
@@ -136,10 +145,10 @@ Call with (dict "root" $ "namespace" {name: shop} "part" "worker"). */ -}}
 {{- if and .Values.operator.serviceAccount.create (not .Values.rbac.create) (not .Values.operator.serviceAccount.name) -}}
 {{- fail "operator.serviceAccount.name is missing: with rbac.create false somebody else binds its roles, to a name that you know" -}}
 {{- end -}}
-{{- range .Values.namespaces -}}
+{{- range $namespace := .Values.namespaces -}}
 {{- range $part := list "worker" "producer" -}}
-{{- if and $.Values.nats.enabled (not $.Values.nats.auth.existingSecret) (dig $part "existingSecret" "" .) -}}
-{{- fail (printf "namespaces: %s.existingSecret of %s goes with nats.auth.existingSecret or an external NATS: the chart's own users have the chart's own passwords" $part .name) -}}
+{{- if and $.Values.nats.enabled (not $.Values.nats.auth.existingSecret) (dig $part "existingSecret" "" $namespace) -}}
+{{- fail (printf "namespaces: %s.existingSecret of %s goes with nats.auth.existingSecret or an external NATS: the chart's own users have the chart's own passwords" $part $namespace.name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
