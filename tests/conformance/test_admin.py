@@ -57,6 +57,7 @@ async def test_applying_a_job_again_keeps_its_hints(bus: Bus) -> None:
     assert (await Taker(bus, want=1).next()).id == hint.id
 
 
+@pytest.mark.field("Job.spec.leaseSeconds")
 async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bus, place: Place) -> None:
     await bus.admin.apply_job(make_settings(lease_seconds=600.0))
     await bus.admin.apply_job(make_settings(lease_seconds=1.0))
@@ -67,6 +68,7 @@ async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bu
     assert (await taker.next()).deliveries == 2
 
 
+@pytest.mark.field("Job.spec.suspend")
 async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> None:
     await bus.admin.apply_job(make_settings())
     await bus.admin.apply_job(make_settings(suspend=True))
@@ -86,6 +88,38 @@ async def test_a_job_may_begin_suspended(bus: Bus) -> None:
     assert (await bus.queue.depth(JOB)).ready == 1
     await bus.admin.apply_job(make_settings())
     await taker.next()
+
+
+async def test_what_an_apply_would_write_is_told_before_and_nothing_after(raw_bus: Bus, place: Place) -> None:
+    admin, copies, settings = raw_bus.admin, place.replicas, make_settings()
+    assert await admin.inspect_namespace(replicas=copies)
+    await admin.apply_namespace(replicas=copies)
+    assert await admin.inspect_namespace(replicas=copies) == []
+    changes = await admin.inspect_job(settings, replicas=copies)
+    assert {f"stream {raw_bus.subjects.queue_stream(JOB)}", f"settings of {JOB}"} <= {change.name for change in changes}
+    assert all(change.fields == () for change in changes)
+    assert await admin.settings(JOB) is None
+    await admin.apply_job(settings, replicas=copies)
+    assert await admin.inspect_job(settings, replicas=copies) == []
+
+
+async def test_what_an_apply_would_change_is_told_field_by_field(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_job(make_settings(), replicas=place.replicas)
+    changed = make_settings(lease_seconds=7.5, suspend=True, max_retries=3)
+    changes = await bus.admin.inspect_job(changed, replicas=place.replicas)
+    stream = bus.subjects.queue_stream(JOB)
+    assert [change.name for change in changes] == [
+        *(f"consumer {band} of {stream}" for band in ("high", "normal", "low")),
+        f"settings of {JOB}",
+    ]
+    assert all(change.fields == ("ack_wait", "paused") for change in changes[:3])
+    assert set(changes[3].fields) == {"lease_seconds", "max_retries", "suspend"}
+
+
+async def test_a_removed_job_is_to_be_made_anew(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_job(make_settings(), replicas=place.replicas)
+    await bus.admin.remove_job(JOB)
+    assert f"settings of {JOB}" in {c.name for c in await bus.admin.inspect_job(make_settings(), replicas=1)}
 
 
 async def test_removing_a_job_takes_its_settings_and_hints_and_leaves_the_ledger(bus: Bus) -> None:

@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from factories import JOB, make_settings
 from jetmill.bus.ports import Bus
-from jetmill.errors import BusError, NotFoundError
+from jetmill.errors import BusError, NotFoundError, ObstacleError
 from jetmill.protocol.record import JobSettings
 from support.nats import NatsCluster
 from support.raw import Raw
@@ -76,12 +76,14 @@ async def test_a_stream_of_that_name_with_other_subjects_is_left_alone(bus: Bus,
     stream = bus.subjects.queue_stream(JOB)
     await raw.ask(f"STREAM.CREATE.{stream}", {"name": stream, "subjects": [f"{stream}.>"]})
     before = await raw.stream(stream)
-    with pytest.raises(BusError, match="not ours") as refused:
+    with pytest.raises(ObstacleError, match="not ours") as refused:
         await bus.admin.apply_job(make_settings())
     assert stream in str(refused.value)
     assert refused.value.cure
+    with pytest.raises(ObstacleError, match="not ours"):
+        await bus.admin.inspect_job(make_settings())
     assert await bus.admin.settings(JOB) is None
-    with pytest.raises(BusError, match="not ours"):
+    with pytest.raises(ObstacleError, match="not ours"):
         await bus.admin.remove_job(JOB)
     after = await raw.stream(stream)
     assert (after["config"], after["created"]) == (before["config"], before["created"])
@@ -90,7 +92,7 @@ async def test_a_stream_of_that_name_with_other_subjects_is_left_alone(bus: Bus,
 async def test_a_foreign_stream_that_takes_our_subjects_is_named(bus: Bus, raw: Raw) -> None:
     subject = bus.subjects.hint(JOB, "normal", "*")
     await raw.ask("STREAM.CREATE.someone-elses", {"name": "someone-elses", "subjects": [subject]})
-    with pytest.raises(BusError, match="overlap"):
+    with pytest.raises(ObstacleError, match="overlap"):
         await bus.admin.apply_job(make_settings())
     await raw.ask("STREAM.DELETE.someone-elses")
     await bus.admin.apply_job(make_settings())

@@ -116,12 +116,14 @@ async def test_a_large_payload_lies_in_the_object_store(client: Client, bench: M
     assert len(bench.world.payloads) == 1, "nobody points to the second one"
 
 
+@pytest.mark.field("Job.spec.payload.maxBytes")
 async def test_a_payload_over_the_jobs_limit_is_refused(client: Client) -> None:
     with pytest.raises(PayloadTooLargeError, match="1000000"):
         await client.enqueue(JOB, {"text": "x" * 1_000_000})
     assert await client.list() == []
 
 
+@pytest.mark.field("Job.spec.payload.schema")
 async def test_a_payload_that_the_schema_refuses_names_the_field_and_hides_the_value(
     client: Client, bench: MemoryBench
 ) -> None:

@@ -106,6 +106,7 @@ async def test_only_what_retry_on_names_is_tried_again(rig: Rig, error: Exceptio
     assert (await rig.run(choosy)).attempt == attempts
 
 
+@pytest.mark.field("Job.spec.timeoutSeconds", "Job.spec.retry.maxRetries")
 async def test_a_call_outranks_the_manifest_which_outranks_the_decorator(rig: Rig) -> None:
     @rig.job(max_retries=5, timeout_seconds=50)
     async def fail(ctx: JobContext) -> None:

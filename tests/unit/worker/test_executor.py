@@ -161,6 +161,7 @@ def command(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
+@pytest.mark.field("Job.spec.command")
 async def test_a_command_reads_its_payload_and_writes_its_result(rig: Rig) -> None:
     await rig.declare("echo", command=command("import json,sys; print(json.dumps({'got': json.load(sys.stdin)}))"))
     await rig.start(jobs=("echo",))

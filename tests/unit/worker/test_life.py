@@ -149,6 +149,7 @@ async def test_a_job_whose_handler_is_unknown_waits_at_no_attempt_and_fails_in_t
     assert "known: known" in status.error.message
 
 
+@pytest.mark.field("Job.spec.handler")
 async def test_a_manifests_handler_is_imported(rig: Rig) -> None:
     await rig.declare("length", handler="unit.worker.plain_jobs:length")
     await rig.declare("nowhere", handler="unit.worker.plain_jobs:nowhere")
@@ -157,6 +158,7 @@ async def test_a_manifests_handler_is_imported(rig: Rig) -> None:
     assert "has no nowhere" in worker.service._served["nowhere"].missing
 
 
+@pytest.mark.field("Job.spec.timeoutSeconds")
 async def test_a_manifest_that_changes_counts_for_the_next_job(rig: Rig) -> None:
     @rig.job
     async def tell(ctx: JobContext) -> float:

@@ -120,7 +120,8 @@ class WorkerSpec(Part):
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Jobs at once in one worker, 1 to 10000; if neither this nor the decorator says it, 50."""
     executor: Literal["auto", "async", "thread", "process"] | None = None
-    """Where handlers run: auto (async functions on the event loop, others on threads), async, thread or process."""
+    """Where handlers run: auto (as the decorator says, else async functions on the event loop, others on threads),
+    async, thread or process."""
     env: Annotated[list[EnvVar], Field(default_factory=list, max_length=256), Keyed("name")]
     """Environment variables of the worker: a list of {name, value} or {name, valueFrom}."""
     env_from: Annotated[list[EnvFromSource], Field(max_length=64)] | None = None

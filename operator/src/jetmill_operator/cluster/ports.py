@@ -75,20 +75,28 @@ class Cluster(Protocol):
         """The objects of a kind, by namespace and name; None: of all namespaces that are watched."""
         ...
 
-    async def create(self, kind: Kind, body: Body) -> Body:
-        """Create an object that must not be there yet; ConflictError if it is."""
+    async def owners(self, kind: Kind, namespace: str, name: str, field: str) -> frozenset[str]:
+        """The managers that own a field, as in `.spec.replicas`, or a part of it; none if the object is not there.
+
+        Who hands a field over asks first: with nobody owning it, it falls back to its default (a Deployment to one
+        replica).
+        """
+        ...
+
+    async def create(self, kind: Kind, body: Body, *, manager: str = OPERATOR) -> Body:
+        """Create an object that must not be there yet; ConflictError if it is. `metadata.generateName` is heeded."""
         ...
 
     async def apply(
         self, kind: Kind, body: Body, *, manager: str, subresource: str = "", force: bool = True, dry_run: bool = False
     ) -> Body:
         """Server-side apply by `manager`, and give the object as it then is. `subresource` is `""`, `status` or
-        `scale` (a Scale of autoscaling/v1); without `force`, ConflictError names who owns a field; with `dry_run`
-        nothing is written.
+        `scale` (a Scale of autoscaling/v1), which need an object; without `force`, ConflictError names who owns a
+        field; with `dry_run` nothing is written.
         """
         ...
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = OPERATOR) -> Body:
         """JSON merge patch; with `metadata.resourceVersion` in it, ConflictError if that is not the last;
         AbsentError.
         """

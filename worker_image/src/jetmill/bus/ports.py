@@ -147,6 +147,19 @@ class Depth:
     delayed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What goes through a Job's queue. The counters count every hint that became ready, and more: `stored` delayed ones
+    as well, `offered` those that came again. They begin anew with the stream or its consumers.
+    """
+
+    ready: int
+    in_flight: int
+    """Delivered and not acked, whether or not its taker lives."""
+    stored: int
+    offered: int
+
+
 class Queue(Protocol):
     """The hints of every Job."""
 
@@ -178,9 +191,25 @@ class Queue(Protocol):
         """How much waits; NotFoundError without a queue."""
         ...
 
+    async def flow(self, job: str) -> Flow:
+        """How much is ready and in hand, and how much has come; as cheap with a million delayed hints as with none.
+        NotFoundError without a queue.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that an apply would write."""
+
+    name: str
+    """`stream jm_shop_q_mail`, `consumer high of jm_shop_q_mail`, `settings of mail`."""
+    fields: tuple[str, ...] = ()
+    """Those that are to be changed; none: it is to be created."""
+
 
 class Admin(Protocol):
-    """Streams, consumers and settings; only reconcilers write."""
+    """Streams, consumers and settings; only reconcilers write. ObstacleError for a stream that is not ours."""
 
     async def apply_namespace(self, *, replicas: int = 1) -> None:
         """Create or update the streams and buckets of the namespace; idempotent."""
@@ -188,6 +217,14 @@ class Admin(Protocol):
 
     async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:
         """Create or update a Job's queue, its three consumers (paused if suspended) and its settings; idempotent."""
+        ...
+
+    async def inspect_namespace(self, *, replicas: int = 1) -> list[Change]:
+        """What `apply_namespace` would write now; empty: nothing."""
+        ...
+
+    async def inspect_job(self, settings: JobSettings, *, replicas: int = 1) -> list[Change]:
+        """What `apply_job` would write now; empty: nothing."""
         ...
 
     async def remove_job(self, job: str) -> None:
@@ -264,6 +301,20 @@ class Signals(Protocol):
         """Call back with the name of each Job that is woken."""
         ...
 
+    def drain(self, worker: str) -> None:
+        """Ask a worker to take nothing more for a while. Its presence says when it does so (`draining`) and when it has
+        nothing in hand (`busy` 0). InvalidNameError if the id can be no worker's.
+        """
+        ...
+
+    def undrain(self, worker: str) -> None:
+        """Let it take jobs again."""
+        ...
+
+    def on_drain(self, worker: str, *, drain: Callable[[], None], undrain: Callable[[], None]) -> Callable[[], None]:
+        """Call back when this worker is asked to drain, or to go on; returns the way to stop listening."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TraceLine:
@@ -334,6 +385,30 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Flush what is buffered, then leave; idempotent."""
+        ...
+
+
+class Trunk(Protocol):
+    """One connection for many namespaces; made by `jetmill.bus.connect`."""
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection now."""
+        ...
+
+    @property
+    def connected_seconds(self) -> float:
+        """For how long, 0.0 without."""
+        ...
+
+    def open(self, namespace: str) -> Bus:
+        """A Bus of one namespace over this connection; to close it leaves the connection to the others. What was begun
+        over it (a watch, a subscription, a pull) is stopped by who began it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Flush what is buffered, then leave: every Bus of this trunk is closed too; idempotent."""
         ...
 
 

@@ -182,10 +182,14 @@ class Presence(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     running: list[str] = []
     """Ids of the jobs in hand, at most 1,000."""
     busy: int = 0
+    """Jobs in hand: being claimed, run or settled."""
     service_seconds: float = 0.0
-    """Smoothed run time of a job."""
+    """Smoothed run time of a job; 0 before the first has ended."""
     started: int = 0
     host: str = ""
     pid: int = 0
     version: str = ""
     draining: bool = False
+    """It takes nothing more; with `busy` 0 it has nothing in hand, and so it stays."""
+    stopping: bool = False
+    """It will end, which nobody can undo; it drains for that."""

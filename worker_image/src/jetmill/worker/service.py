@@ -32,6 +32,7 @@ from jetmill.worker.log import get_logger
 from jetmill.worker.metric import Metrics, find_version
 from jetmill.worker.part import Parts
 from jetmill.worker.resource import Resources
+from jetmill.worker.rest import Rest
 from jetmill.worker.served import Served, build_served, decide_slots
 from jetmill.worker.settings import WorkerSettings
 from jetmill.worker.slot import Slots
@@ -88,6 +89,7 @@ class Service:
         self._resources = resources
         self._slots: Slots | None = None
         self._intake: Intake | None = None
+        self._rest: Rest | None = None
         self._parts: Parts | None = None
         self._rss_timer: asyncio.TimerHandle | None = None
         options = settings.connection.bus_options()
@@ -122,6 +124,11 @@ class Service:
         return self._parts.threads.abandoned if self._parts is not None else 0
 
     @property
+    def draining(self) -> bool:
+        """It takes nothing more, for good or for a while."""
+        return self.stopped.done() or (self._rest is not None and self._rest.on)
+
+    @property
     def connected(self) -> bool:
         """There is a connection now."""
         return self.bus.link.connected
@@ -144,19 +151,22 @@ class Service:
     def presence(self) -> Presence:
         """What the worker says of itself; called from the heartbeat's thread."""
         slots = self._slots
+        # Before what is in hand is counted: once it drains, nothing begins, so a count of 0 that comes after stands.
+        draining = self.draining
         running = list(slots.attempts) if slots is not None else []
         return Presence(
             worker=self.id,
             jobs=list(self._jobs),
             slots=self.slots,
             running=running[:MAX_SHOWN],
-            busy=len(running),
+            busy=self._intake.begun if self._intake is not None else 0,
             service_seconds=slots.service_seconds if slots is not None else 0.0,
             started=self._started,
             host=socket.gethostname(),
             pid=os.getpid(),
             version=find_version(),
-            draining=self.stopped.done(),
+            draining=draining,
+            stopping=self.stopped.done(),
         )
 
     def find_dead(self) -> str | None:
@@ -167,7 +177,7 @@ class Service:
 
     def find_unready(self) -> str | None:
         """Why it takes no jobs, if so."""
-        if self.stopped.done():
+        if self.draining:
             return "draining"
         if self._intake is None:
             return "starting"
@@ -198,7 +208,12 @@ class Service:
         self.metrics.gauges = self
         if self.settings.health_port is not None:
             self._serve_health()
-        self._unwatch.append(self.bus.signals.on_cancel(slots.cancel))
+        self._rest = rest = Rest(self._intake, on_change=self._heartbeat.poke)
+        self._unwatch += (
+            self.bus.signals.on_cancel(slots.cancel),
+            self.bus.signals.on_drain(self.id, drain=rest.begin, undrain=rest.end),
+            rest.close,
+        )
         for job in self._jobs:
             self._intake.serve(job, limit=self._served[job].limit(self._intake.slots))
         if self.settings.max_rss_bytes is not None:

@@ -189,7 +189,8 @@ class Slots:
         outcome = await attempt.perform()
         seconds = self._loop.time() - begin
         numbers.run.observe(seconds)
-        self.service_seconds += _SMOOTHING * (seconds - self.service_seconds)
+        # The first jobs count in full: from zero, a worker would say for dozens of jobs that they take no time.
+        self.service_seconds += max(_SMOOTHING, 1 / (self.finished + 1)) * (seconds - self.service_seconds)
         return outcome
 
     async def _settle(self, attempt: Attempt, outcome: Outcome) -> None:

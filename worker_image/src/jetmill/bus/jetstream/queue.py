@@ -18,7 +18,7 @@ from jetmill.bus.jetstream.delivery import Delivery as RawDelivery
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.pull import Pull
 from jetmill.bus.jetstream.read import Reader
-from jetmill.bus.ports import Delivery, Depth
+from jetmill.bus.ports import Delivery, Depth, Flow
 from jetmill.errors import BusError, NotFoundError
 from jetmill.protocol.hint import Hint
 from jetmill.protocol.record import Band
@@ -30,9 +30,15 @@ _LAST_US = 253_402_300_799_000_000
 _CURE = "declare the Job: apply its manifest, or put it in the folder of `jetmill dev`"
 
 
+class _Sequences(msgspec.Struct):
+    consumer_seq: int = 0
+    """Counts deliveries, again ones too."""
+
+
 class _ConsumerInfo(msgspec.Struct):
     num_pending: int = 0
     num_ack_pending: int = 0
+    delivered: _Sequences = msgspec.field(default_factory=_Sequences)
 
 
 class JetStreamDelivery:
@@ -94,6 +100,11 @@ class JetStreamQueue:
         """Wait until fewer than `limit` hints of each Job await their answers."""
         for appender in tuple(self._appenders.values()):
             await appender.room(limit)
+
+    def close(self) -> None:
+        """Fail what was not sent."""
+        for appender in self._appenders.values():
+            appender.close()
 
     def publish(self, hint: Hint) -> asyncio.Future[None]:
         """See the port."""
@@ -157,6 +168,24 @@ class JetStreamQueue:
             ready=sum(info.num_pending for info in infos),
             in_flight=sum(info.num_ack_pending for info in infos),
             delayed=len(delayed),
+        )
+
+    async def flow(self, job: str) -> Flow:
+        """See the port."""
+        stream = self._subjects.queue_stream(job)
+        try:
+            stored, infos = await asyncio.gather(
+                self._reader.last_seq(stream),
+                asyncio.gather(*(self._consumer_info(stream, band) for band in BANDS)),
+            )
+        except NotFoundError as err:
+            raise self._missing(job) from err
+        ready = sum(info.num_pending for info in infos)
+        return Flow(
+            ready=ready,
+            in_flight=sum(info.num_ack_pending for info in infos),
+            stored=stored,
+            offered=ready + sum(info.delivered.consumer_seq for info in infos),
         )
 
     async def _consumer_info(self, stream: str, band: str) -> _ConsumerInfo:

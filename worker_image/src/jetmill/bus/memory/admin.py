@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jetmill.bus.memory.band import JobQueue
 from jetmill.bus.memory.link import MemoryLink
+from jetmill.bus.ports import Change
 from jetmill.protocol.codec import decode_settings, encode
 from jetmill.protocol.name import parse_job_name
 from jetmill.protocol.record import JobSettings
@@ -90,6 +91,33 @@ class MemoryAdmin:
             band.pump_later()
         self._world.settings.put(job, data)
         await self._link.turn()
+
+    async def inspect_namespace(self, *, replicas: int = 1) -> list[Change]:  # noqa: ARG002 - as above
+        """See the port."""
+        self._link.check()
+        await self._link.turn()
+        return [] if self._world.applied else [Change(f"stream {self._world.subjects.ledger_stream}")]
+
+    async def inspect_job(self, settings: JobSettings, *, replicas: int = 1) -> list[Change]:  # noqa: ARG002 - as above
+        """See the port."""
+        self._link.check()
+        await self._link.turn()
+        job, stream = parse_job_name(settings.job), self._world.subjects.queue_stream(settings.job)
+        queue = self._world.queues.get(job)
+        there = self._world.settings.get(job)
+        if queue is None:
+            return [Change(f"stream {stream}"), Change(f"settings of {job}")]
+        wanted = {"ack_wait": round(settings.lease_seconds * 1_000_000), "paused": settings.suspend}
+        found = []
+        for name, band in queue.bands.items():
+            fields = tuple(field for field, value in wanted.items() if getattr(band, field) != value)
+            if fields:
+                found.append(Change(f"consumer {name} of {stream}", fields))
+        if there != settings:
+            names = settings.__struct_fields__
+            fields = tuple(name for name in names if there and getattr(there, name) != getattr(settings, name))
+            found.append(Change(f"settings of {job}", fields))
+        return found
 
     async def remove_job(self, job: str) -> None:
         """See the port."""

@@ -1,0 +1,1 @@
+"""From what is declared to what there is: observe, decide (pure, elsewhere), apply; level-triggered, key by key."""
