@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from dashboard import build_dashboard
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "jetmill"
@@ -22,6 +23,7 @@ def build_all() -> dict[Path, str]:
     """The text of every generated file of the chart."""
     return {
         CHART / "templates/nats/_permission.tpl": build_permissions((ROOT / "docs/permissions.md").read_text()),
+        CHART / "files/dashboard.json": build_dashboard(),
         CHART / "README.md": fill_table(
             (CHART / "README.md").read_text(), build_table((CHART / "values.yaml").read_text())
         ),
