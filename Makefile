@@ -55,7 +55,8 @@ integration: $(STAMP) ## Worker, client, command line and examples, on a real na
 .PHONY: check-fields
 check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, which ran and passed
 	@rm -f build/fields.json
-	$(PYTEST) -q -n 2 -m field tests/unit tests/conformance tests/integration
+	$(PYTEST) -q -n 2 -m "field and not cluster" tests/unit tests/conformance tests/integration
+	$(if $(JETMILL_TEST_KUBECONFIG),$(PYTEST) -q -m "field and cluster" tests/cluster)
 	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
 
 .PHONY: test-cluster

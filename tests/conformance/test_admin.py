@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from conformance.place import Place
 from factories import JOB, make_data, make_hint, make_job_id, make_settings
 from jetmill.bus.ports import Bus
-from jetmill.errors import NotFoundError
+from jetmill.errors import NotFoundError, RefusedError
 from jetmill.protocol.record import JobSettings
 from support.taker import Taker
 from support.wait import eventually
@@ -78,6 +80,7 @@ async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> Non
     assert (await bus.queue.depth(JOB)).ready == 1
     assert taker.taken == []
     await bus.admin.apply_job(make_settings())
+    taker.pull.renew()
     assert (await taker.next()).id == hint.id
 
 
@@ -87,6 +90,7 @@ async def test_a_job_may_begin_suspended(bus: Bus) -> None:
     taker = Taker(bus, want=1)
     assert (await bus.queue.depth(JOB)).ready == 1
     await bus.admin.apply_job(make_settings())
+    taker.pull.renew()
     await taker.next()
 
 
@@ -138,6 +142,71 @@ async def test_removing_a_job_takes_its_settings_and_hints_and_leaves_the_ledger
 
 async def test_removing_a_job_that_is_not_there_is_no_error(bus: Bus) -> None:
     await bus.admin.remove_job("nobody")
+
+
+async def test_a_writer_who_saw_other_settings_than_stand_there_is_refused_and_changes_nothing(bus: Bus) -> None:
+    """One that was asleep while another decided: its word is out of date."""
+    await bus.admin.apply_job(make_settings(generation=1))
+    seen = await bus.admin.settings(JOB)
+    await bus.admin.apply_job(make_settings(generation=2), before=seen)
+    with pytest.raises(RefusedError, match="have changed"):
+        await bus.admin.apply_job(make_settings(generation=1, suspend=True), before=seen)
+    assert await bus.admin.settings(JOB) == make_settings(generation=2)
+    await bus.queue.publish(make_hint())
+    await Taker(bus, want=1).next()  # the queue was not suspended either
+
+
+async def test_who_saw_no_settings_is_refused_once_there_are_some_and_who_saw_some_once_there_are_none(
+    bus: Bus,
+) -> None:
+    first = make_settings(uid="one")
+    await bus.admin.apply_job(first, before=None)
+    with pytest.raises(RefusedError):
+        await bus.admin.apply_job(make_settings(uid="two"), before=None)
+    await bus.admin.remove_job(JOB)
+    with pytest.raises(RefusedError):
+        await bus.admin.apply_job(make_settings(uid="one", generation=2), before=first)
+    assert await bus.admin.settings(JOB) is None
+    await bus.admin.apply_job(make_settings(uid="two"), before=None)
+
+
+async def test_what_stands_there_already_may_be_applied_whatever_was_seen(bus: Bus) -> None:
+    """A writer whose answer was lost tries again."""
+    await bus.admin.apply_job(make_settings(generation=3), before=None)
+    await bus.admin.apply_job(make_settings(generation=3), before=None)
+
+
+async def test_of_writers_at_the_same_time_who_saw_the_same_one_wins(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_job(make_settings())
+    other = await place.connect()
+    wanted = [make_settings(generation=number) for number in (1, 2)]
+    done = await asyncio.gather(
+        *(one.admin.apply_job(new, before=make_settings()) for one, new in zip((bus, other), wanted, strict=True)),
+        return_exceptions=True,
+    )
+    winner = next(new for new, answer in zip(wanted, done, strict=True) if answer is None)
+    assert [type(answer) for answer in done if answer is not None] == [RefusedError]
+    assert await bus.admin.settings(JOB) == winner
+
+
+async def test_only_its_own_object_removes_a_job(bus: Bus) -> None:
+    """Whoever still acts for an object that is gone leaves alone what was made under its name since."""
+    await bus.admin.apply_job(make_settings(uid="second"))
+    hint = make_hint()
+    await bus.queue.publish(hint)
+    with pytest.raises(RefusedError, match="another object"):
+        await bus.admin.remove_job(JOB, uid="first")
+    assert await bus.admin.settings(JOB) == make_settings(uid="second")
+    assert await bus.queue.hinted(JOB) == {hint.id}
+    await bus.admin.remove_job(JOB, uid="second")
+    assert await bus.admin.settings(JOB) is None
+    await bus.admin.remove_job(JOB, uid="second")
+
+
+async def test_a_job_that_is_nobodys_may_be_removed_by_anybody(bus: Bus) -> None:
+    await bus.admin.apply_job(make_settings())
+    await bus.admin.remove_job(JOB, uid="any")
+    assert await bus.admin.settings(JOB) is None
 
 
 async def test_who_watches_hears_of_every_job_now_and_at_each_change(bus: Bus, place: Place) -> None:

@@ -16,7 +16,7 @@ from itertools import count
 
 from jetmill_operator.policy.demand import Scaling, Seen
 from jetmill_operator.policy.scaling import Decision, ScalerState, decide_replicas
-from jetmill_operator.policy.victim import WorkerSeen, choose_drains, choose_victims
+from jetmill_operator.policy.victim import DrainPlan, WorkerSeen, plan_drains
 
 LOOK_SECONDS = 2.0
 LOOK_AT_ZERO_SECONDS = 1.0
@@ -167,21 +167,21 @@ class Fleet:
 
     def _drain(self, surplus: int) -> None:
         """Tell who shall leave, let the others go on, and take away who has nothing in hand."""
-        chosen = set(choose_drains(self._list_workers(), surplus))
-        for pod in self.pods:
-            if pod.name in chosen:
-                pod.draining = True
-            elif pod.draining:
-                pod.draining = False
-                self._free.extend([pod] * (pod.slots - pod.busy if pod.ready else 0))
-        if chosen:
-            drained = [worker for worker in self._list_workers() if worker.draining]
-            for name in choose_victims(drained, surplus):
-                self._take_away(next(pod for pod in self.pods if pod.name == name))
+        pods = {pod.name: pod for pod in self.pods}
+        asked = [pod.name for pod in self.pods if pod.draining]
+        for name in self._plan(surplus, asked).undo:
+            pods[name].draining = False
+            self._free.extend([pods[name]] * (pods[name].slots - pods[name].busy if pods[name].ready else 0))
+        asked = list(self._plan(surplus, asked).ask)
+        for name in asked:
+            pods[name].draining = True
+        for name in self._plan(surplus, asked).victims:
+            self._take_away(pods[name])
         self._serve()
 
-    def _list_workers(self) -> list[WorkerSeen]:
-        return [WorkerSeen(pod.name, pod.busy, pod.idle_since, pod.draining) for pod in self.pods]
+    def _plan(self, surplus: int, asked: list[str]) -> DrainPlan:
+        workers = [WorkerSeen(pod.name, pod.busy, pod.idle_since, pod.draining) for pod in self.pods]
+        return plan_drains(workers, surplus, asked=asked)
 
     def _take_away(self, pod: _Pod) -> None:
         self.pods.remove(pod)

@@ -7,6 +7,7 @@ says what else to use). Without either the test is skipped and says the cure. Ea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -20,8 +21,9 @@ import pytest
 import yaml
 
 from jetmill_operator.cluster.credential import Credential, find_credential
+from jetmill_operator.cluster.errors import AbsentError
 from jetmill_operator.cluster.kube import KubeCluster
-from jetmill_operator.cluster.ports import Body, Kind
+from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, WEBHOOK, Body, Kind
 from jetmill_operator.cluster.rest import Rest
 from support.wait import eventually
 
@@ -144,6 +146,17 @@ async def namespace(rest: Rest) -> AsyncIterator[str]:
     await kube.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     await kube.delete(NAMESPACE, "", name)
+    for kind in (PROBE, JOB, SCHEDULED_JOB, WEBHOOK):
+        with contextlib.suppress(AbsentError):
+            await _release(kube, kind, name)
+
+
+async def _release(kube: KubeCluster, kind: Kind, namespace: str) -> None:
+    """Take off finalizers, for whoever would do it is gone with the test."""
+    for body in await kube.list(kind, namespace=namespace):
+        if body["metadata"].get("finalizers"):
+            with contextlib.suppress(AbsentError):
+                await kube.patch(kind, namespace, body["metadata"]["name"], {"metadata": {"finalizers": []}})
 
 
 @pytest.fixture

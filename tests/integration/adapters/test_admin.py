@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from factories import JOB, make_settings
 from jetmill.bus.ports import Bus
-from jetmill.errors import BusError, NotFoundError, ObstacleError
+from jetmill.errors import BusError, NotFoundError, ObstacleError, RefusedError
 from jetmill.protocol.record import JobSettings
 from support.nats import NatsCluster
 from support.raw import Raw
@@ -112,6 +112,20 @@ async def test_settings_that_cannot_be_read_stop_neither_who_watches_nor_who_wri
     await raw.put(f"{key}bad", b"not json")
     await bus.admin.remove_job("bad")
     await eventually(lambda: heard["bad"] is None)
+
+
+async def test_settings_that_cannot_be_read_are_replaced_only_by_who_did_not_look(bus: Bus, raw: Raw) -> None:
+    key = f"$KV.{bus.subjects.jobs_bucket}.bad"
+    await raw.put(key, b'{"v":99,"uid":"newer"}')
+    for before in (None, make_settings("bad")):
+        with pytest.raises(RefusedError, match="version 99"):
+            await bus.admin.apply_job(make_settings("bad"), before=before)
+    with pytest.raises(RefusedError, match="newer"):
+        await bus.admin.remove_job("bad", uid="older")
+    await bus.admin.apply_job(make_settings("bad"))
+    await raw.put(key, b"not json")
+    await bus.admin.remove_job("bad", uid="any")
+    assert await bus.admin.settings("bad") is None
 
 
 async def test_a_watcher_whose_callback_fails_hears_of_the_next_change(bus: Bus) -> None:

@@ -127,6 +127,9 @@ def test_a_transition_has_its_time_and_what_stays_keeps_its_own() -> None:
     assert (ready["lastTransitionTime"], suspended["lastTransitionTime"]) == (LATER, NOON)
 
 
+@pytest.mark.field(*(f"Job.status.backlog.{name}" for name in ("ready", "inFlight", "delayed")))
+@pytest.mark.field(*(f"Job.status.scaling.{name}" for name in ("desired", "reason", "message", "time")))
+@pytest.mark.field("Job.status.workers.ready", "Job.status.workers.desired")
 def test_counters_are_counted_and_stay_while_nobody_knows_better() -> None:
     scaling = Scaling(2, "Backlog", "1 → 2", NOON)
     before = build(see(backlog=Backlog(ready=5, in_flight=2, delayed=1), workers=Workers(2, 1), scaling=scaling))
@@ -137,6 +140,7 @@ def test_counters_are_counted_and_stay_while_nobody_knows_better() -> None:
     assert (after["backlog"], after["scaling"]) == (before["backlog"], before["scaling"])
 
 
+@pytest.mark.field("Job.status.nextRetryTime")
 def test_what_is_wanted_next_is_told_only_after_a_failure() -> None:
     assert build(see(retry_time=LATER))["nextRetryTime"] == LATER
     assert "nextRetryTime" not in build(see())

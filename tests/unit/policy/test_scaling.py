@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,3 +275,9 @@ def test_where_the_spec_says_nothing_the_workers_slots_count(slots: int, concurr
         }
     )
     assert build_scaling(job.spec, slots=slots).concurrency == concurrency
+
+
+def test_every_reason_stands_in_the_guide_and_nothing_else_does() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "how-to" / "scaling.md").read_text()
+    table = guide.partition("## The reasons")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(ScalingReason)

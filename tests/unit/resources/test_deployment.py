@@ -113,28 +113,98 @@ def test_a_variable_of_the_job_outranks_the_operators_and_others_follow() -> Non
     assert env["K"] == secret
 
 
-FIELDS: dict[str, tuple[Any, Any]] = {
-    "imagePullPolicy": ("Never", lambda d: container_of(d)["imagePullPolicy"]),
-    "imagePullSecrets": ([{"name": "regcred"}], lambda d: pod_of(d)["imagePullSecrets"]),
-    "envFrom": ([{"prefix": "A_", "secretRef": {"name": "s", "optional": True}}], lambda d: container_of(d)["envFrom"]),
-    "resources": (
-        {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
-        lambda d: container_of(d)["resources"],
+TOLERATION = {"key": "gpu", "operator": "Equal", "value": "a", "effect": "NoExecute", "tolerationSeconds": 60}
+ENV_FROM = [
+    {"prefix": "A_", "secretRef": {"name": "s", "optional": True}},
+    {"configMapRef": {"name": "c", "optional": False}},
+]
+RESOURCES = {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}}
+VOLUMES = [
+    {"name": "a", "configMap": {"name": "c", "optional": True}},
+    {"name": "b", "secret": {"secretName": "s", "optional": True}},
+    {"name": "c", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
+    {"name": "d", "persistentVolumeClaim": {"claimName": "p", "readOnly": True}},
+]
+MOUNTS = [{"name": "a", "mountPath": "/a", "subPath": "x", "readOnly": True}]
+
+FIELDS: dict[str, tuple[Any, Any, list[str]]] = {
+    "imagePullPolicy": ("Never", lambda d: container_of(d)["imagePullPolicy"], [""]),
+    "imagePullSecrets": ([{"name": "regcred"}], lambda d: pod_of(d)["imagePullSecrets"], [".name"]),
+    "envFrom": (
+        ENV_FROM,
+        lambda d: container_of(d)["envFrom"],
+        [".prefix", *(f".{ref}.{name}" for ref in ("secretRef", "configMapRef") for name in ("name", "optional"))],
     ),
-    "nodeSelector": ({"disk": "ssd"}, lambda d: pod_of(d)["nodeSelector"]),
-    "tolerations": ([{"key": "gpu", "operator": "Exists"}], lambda d: pod_of(d)["tolerations"]),
-    "priorityClassName": ("high", lambda d: pod_of(d)["priorityClassName"]),
-    "podAnnotations": ({"a": "1"}, lambda d: d["spec"]["template"]["metadata"]["annotations"]),
-    "serviceAccountName": ("mailer", lambda d: pod_of(d)["serviceAccountName"]),
+    "resources": (RESOURCES, lambda d: container_of(d)["resources"], [".requests", ".limits"]),
+    "nodeSelector": ({"disk": "ssd"}, lambda d: pod_of(d)["nodeSelector"], [""]),
+    "tolerations": ([TOLERATION], lambda d: pod_of(d)["tolerations"], [f".{name}" for name in TOLERATION]),
+    "priorityClassName": ("high", lambda d: pod_of(d)["priorityClassName"], [""]),
+    "podAnnotations": ({"a": "1"}, lambda d: d["spec"]["template"]["metadata"]["annotations"], [""]),
+    "serviceAccountName": ("mailer", lambda d: pod_of(d)["serviceAccountName"], [""]),
 }
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_field_of_the_pod_goes_where_kubernetes_has_it(field) -> None:
-    value, find = FIELDS[field]
+@pytest.mark.parametrize(
+    ("field", "value", "find"),
+    [
+        pytest.param(
+            field,
+            value,
+            find,
+            id=field,
+            marks=pytest.mark.field(*(f"Job.spec.worker.{field}{leaf}" for leaf in leaves)),
+        )
+        for field, (value, find, leaves) in FIELDS.items()
+    ],
+)
+def test_a_field_of_the_pod_goes_where_kubernetes_has_it(field, value, find) -> None:
     assert find(build(worker={field: value})) == value
 
 
+@pytest.mark.field("Job.spec.worker.volumes.name")
+@pytest.mark.field("Job.spec.worker.volumes.configMap.name", "Job.spec.worker.volumes.configMap.optional")
+@pytest.mark.field("Job.spec.worker.volumes.secret.secretName", "Job.spec.worker.volumes.secret.optional")
+@pytest.mark.field("Job.spec.worker.volumes.emptyDir.medium", "Job.spec.worker.volumes.emptyDir.sizeLimit")
+@pytest.mark.field("Job.spec.worker.volumes.persistentVolumeClaim.claimName")
+@pytest.mark.field("Job.spec.worker.volumes.persistentVolumeClaim.readOnly")
+@pytest.mark.field("Job.spec.worker.volumeMounts.name", "Job.spec.worker.volumeMounts.mountPath")
+@pytest.mark.field("Job.spec.worker.volumeMounts.subPath", "Job.spec.worker.volumeMounts.readOnly")
+def test_volumes_and_mounts_stand_beside_our_own() -> None:
+    deployment = build(worker={"volumes": VOLUMES, "volumeMounts": MOUNTS})
+    assert pod_of(deployment)["volumes"][:4] == VOLUMES
+    assert container_of(deployment)["volumeMounts"][0] == MOUNTS[0]
+    assert len(pod_of(deployment)["volumes"]) == 5
+
+
+@pytest.mark.field("Job.spec.worker.image")
+def test_the_image_is_that_of_the_worker() -> None:
+    assert container_of(build(worker={"image": "shop:2"}))["image"] == "shop:2"
+
+
+SOURCES: list[dict[str, dict[str, Any]]] = [
+    {"secretKeyRef": {"name": "s", "key": "k", "optional": True}},
+    {"configMapKeyRef": {"name": "c", "key": "k", "optional": True}},
+    {"fieldRef": {"fieldPath": "status.podIP"}},
+]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(
+            source,
+            id=kind,
+            marks=pytest.mark.field(*(f"Job.spec.worker.env.valueFrom.{kind}.{name}" for name in ref)),
+        )
+        for source in SOURCES
+        for kind, ref in source.items()
+    ],
+)
+def test_a_variable_may_come_from_elsewhere(source) -> None:
+    assert env_of(build(worker={"env": [{"name": "K", "valueFrom": source}]}))["K"] == source
+
+
+@pytest.mark.field("Job.spec.worker.podLabels")
 def test_pod_labels_stand_beside_the_operators_own() -> None:
     labels = build(worker={"podLabels": {"team": "shop"}})["spec"]["template"]["metadata"]["labels"]
     assert labels["team"] == "shop"
@@ -156,6 +226,7 @@ def test_a_named_account_brings_its_token_and_a_made_one_does_not() -> None:
     assert (made["serviceAccountName"], made["automountServiceAccountToken"]) == ("send-email-worker", False)
 
 
+@pytest.mark.field("Job.spec.worker.serviceAccount.create", "Job.spec.worker.serviceAccount.annotations")
 def test_an_account_is_made_with_its_annotations_where_it_is_asked_for() -> None:
     body = make_body(worker={"image": "a", "serviceAccount": {"create": True, "annotations": {"role": "r"}}})
     account = build_service_account(parse_body(body), body)
@@ -164,6 +235,7 @@ def test_an_account_is_made_with_its_annotations_where_it_is_asked_for() -> None
     assert build_service_account(parse_body(make_body()), make_body()) is None
 
 
+@pytest.mark.field("Job.spec.worker.disruptionBudget.maxUnavailable")
 def test_a_disruption_budget_covers_the_jobs_own_pods() -> None:
     body = make_body(worker={"image": "a", "disruptionBudget": {"maxUnavailable": "25%"}})
     budget = build_budget(parse_body(body), body)
@@ -177,6 +249,7 @@ def test_concurrency_is_told_to_the_worker() -> None:
     assert env_of(build(worker={"concurrency": 7}))["JETMILL_CONCURRENCY"] == "7"
 
 
+@pytest.mark.field("Job.spec.worker.podTemplate.metadata", "Job.spec.worker.podTemplate.spec")
 def test_a_pod_template_is_merged_over_all() -> None:
     template = {
         "metadata": {"annotations": {"sidecar": "on"}},

@@ -192,6 +192,7 @@ def test_riders_are_added_to_the_workers_that_carry_them() -> None:
     ][0]["env"]
 
 
+@pytest.mark.field("Job.spec.worker.from.name")
 def test_a_rider_has_a_queue_and_no_workers_of_its_own() -> None:
     seen = replace(see(worker={"from": {"name": "report"}}), carrier=Carrier.PRESENT)
     assert [type(step) for step in plan(seen).steps] == [AddFinalizer, ApplyQueue]

@@ -14,8 +14,8 @@ from jetmill.protocol.codec import INLINE_BYTES
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import Reason, State
 from jetmill.worker import JobContext, current_job
+from support.rig import Rig
 from support.wait import eventually, soon
-from unit.worker.conftest import Rig
 
 AT_ONCE = RetryPolicy(max_retries=2, initial_delay_seconds=0.0)
 

@@ -109,7 +109,7 @@ class BusError(JetmillError):
 
 
 class RefusedError(BusError):
-    """A compare-and-set lost: the record that it follows is not the last one any more."""
+    """A compare-and-set lost: the record (or settings) that it follows is not the last one any more."""
 
     retryable = False
 

@@ -7,6 +7,7 @@ moment, for each attempt anew; the fence that stands is the one of the surroundi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,22 +15,21 @@ from typing import Protocol
 
 from jetmill_operator.cluster.ports import OPERATOR, Body, Cluster, Kind
 
-_fence: ContextVar[Callable[[], None] | None] = ContextVar("fence", default=None)
+_fence: ContextVar[Callable[[], float] | None] = ContextVar("fence", default=None)
 
 
 class Fence(Protocol):
     """What may forbid to write."""
 
-    def require(self) -> None:
-        """NotLeaderError if this process may not write now."""
+    def require(self) -> float:
+        """Seconds for which this process may still write; NotLeaderError if it may not now."""
         ...
 
 
-def check_fence() -> None:
-    """Raise NotLeaderError if this call is fenced and may not write any more."""
+def check_fence() -> float:
+    """Give the seconds for which this call may still write, infinite without a fence; NotLeaderError if it may not."""
     require = _fence.get()
-    if require is not None:
-        require()
+    return require() if require is not None else math.inf
 
 
 @contextmanager

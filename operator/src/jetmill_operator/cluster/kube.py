@@ -86,7 +86,10 @@ class KubeCluster:
         params = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         if dry_run:
             params["dryRun"] = "All"
-        return _strip(await self._rest.ask(Request("PATCH", path, params, body, APPLY)))
+        applied = _strip(await self._rest.ask(Request("PATCH", path, params, body, APPLY)))
+        if subresource == "scale":
+            applied["spec"].setdefault("replicas", 0)  # the server leaves it out
+        return applied
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = OPERATOR) -> Body:
         """See `Cluster.patch`."""

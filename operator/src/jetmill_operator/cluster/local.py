@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from jetmill_operator.cluster.body import (
     build_scale,
@@ -32,11 +32,9 @@ from jetmill_operator.cluster.body import (
 from jetmill_operator.cluster.errors import AbsentError, ConflictError
 from jetmill_operator.cluster.field import show
 from jetmill_operator.cluster.merge import Owner, Ownership, apply_fields, merge_patch, update_fields
-from jetmill_operator.cluster.ports import OPERATOR, Body, Kind
+from jetmill_operator.cluster.ports import OPERATOR, Body, EventType, Kind, OnEvent
 
-EventType = Literal["ADDED", "MODIFIED", "DELETED"]
-OnEvent = Callable[[Kind, EventType, Body], None]
-"""Told of each change; the body is the watcher's own."""
+NewUid = Callable[[Kind, str, str], str]
 
 
 @dataclass(slots=True)
@@ -66,13 +64,19 @@ class LocalCluster:
     """Objects in memory; a `Cluster`, for one event loop.
 
     `namespaces`: those that a list without a namespace looks into; empty: all. `now`: the clock of timestamps.
+    `new_uid`: what is the uid of a new object; random ones by default, as an object that comes again is another one.
     """
 
     def __init__(
-        self, *, namespaces: tuple[str, ...] = (), now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        *,
+        namespaces: tuple[str, ...] = (),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_uid: NewUid = lambda _kind, _namespace, _name: str(uuid.uuid4()),
     ) -> None:
         self._namespaces = namespaces
         self._now = now
+        self._new_uid = new_uid
         self._objects: dict[tuple[Kind, str, str], _Stored] = {}
         self._version = 0
         self._named = 0
@@ -181,7 +185,8 @@ class LocalCluster:
         """Begin an object that is not stored yet."""
         if namespace in self._terminating:
             raise refuse_terminating(kind, namespace, name)
-        metadata = {"name": name, "namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": self._stamp()}
+        uid = self._new_uid(kind, namespace, name)
+        metadata = {"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": self._stamp()}
         return _Stored(kind, {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata})
 
     def _write(self, stored: _Stored, after: Body, owned: Ownership, *, dry_run: bool = False) -> _Stored:

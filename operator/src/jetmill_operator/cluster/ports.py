@@ -7,9 +7,9 @@ nothing. Errors are those of `jetmill_operator.cluster.errors`. Every method is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Body = dict[str, Any]
 """A Kubernetes object."""
@@ -60,6 +60,12 @@ class Key:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
+
+
+EventType = Literal["LISTED", "ADDED", "MODIFIED", "DELETED"]
+"""What a watch tells of an object: LISTED, it was there when the watch began; DELETED comes with its last state."""
+OnEvent = Callable[[Kind, EventType, Body], None]
+"""Told of each change; the body is the listener's own."""
 
 
 class Cluster(Protocol):

@@ -4,7 +4,7 @@
   are over; then UnavailableError, and the work queue goes on with longer waits. A POST whose answer is lost is not: it
   may have happened.
 - At most four writes at once: more are slower, not faster, on a small control plane (measured).
-- The fence is asked right before the bytes of each attempt leave.
+- The fence is asked right before the bytes of each attempt leave, and no attempt outlasts it.
 - A 401 reads the credentials anew, once.
 """
 
@@ -144,7 +144,7 @@ class Rest:
             content = msgspec.json.encode(request.body)
             headers["Content-Type"] = request.content_type
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(min(REQUEST_SECONDS, check_fence() if request.is_write else REQUEST_SECONDS)):
                 return await self._client.request(
                     request.method,
                     request.path,

@@ -4,14 +4,15 @@ A worker that has a job in hand is never taken away. Under load all may have one
 ever all free), so those that shall leave are first told to take nothing more, and leave once they have nothing in hand:
 
 ```
- too many ──choose_drains──▶ told to drain ──nothing in hand──▶ choose_victims ──▶ gone
-                                  └──── more are wanted again ────▶ told to go on
+ takes jobs ──too many──▶ asked to drain ──nothing in hand──▶ victim ──▶ gone
+      ▲                         │
+      └── more are wanted again ┘
 ```
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jetmill.protocol.record import Presence
@@ -37,10 +38,11 @@ def note_idle(known: Mapping[str, float], presences: Iterable[Presence], *, time
 
 
 def build_workers(presences: Iterable[Presence], idle_since: Mapping[str, float]) -> list[WorkerSeen]:
-    """Build what the choices need from presences and what `note_idle` noted."""
+    """Build what the choices need from presences and what `note_idle` noted; who ends already is no choice."""
     return [
         WorkerSeen(one.worker, one.busy, None if one.busy else idle_since.get(one.worker), one.draining)
         for one in presences
+        if not one.stopping
     ]
 
 
@@ -68,3 +70,28 @@ def _by_idleness(worker: WorkerSeen) -> tuple[bool, float, str]:
 def _by_load(worker: WorkerSeen) -> tuple[bool, int, float, str]:
     draining, since, name = _by_idleness(worker)
     return (draining, worker.busy, since, name)
+
+
+@dataclass(frozen=True, slots=True)
+class DrainPlan:
+    """What to tell workers now, and who may go."""
+
+    ask: tuple[str, ...] = ()
+    """To be told to take nothing more; told at each look anew, for a worker that hears nothing goes on."""
+    undo: tuple[str, ...] = ()
+    """To be told to go on: they were asked, and fewer shall leave now."""
+    victims: tuple[str, ...] = ()
+    """Those of the asked that drain and have nothing in hand."""
+
+
+def plan_drains(workers: Sequence[WorkerSeen], surplus: int, *, asked: Collection[str]) -> DrainPlan:
+    """Plan a step of scaling in. `surplus`: how many more are asked for than are wanted; `asked`: who was told to drain
+    before, and who therefore may be a victim: another's drain (a signal, a recycling) says nothing about our pods.
+    """
+    chosen = choose_drains(workers, surplus)
+    ready = [one for one in workers if one.draining and one.worker in asked and one.worker in chosen]
+    return DrainPlan(
+        ask=tuple(chosen),
+        undo=tuple(one.worker for one in workers if one.worker in asked and one.worker not in chosen),
+        victims=tuple(choose_victims(ready, surplus)),
+    )

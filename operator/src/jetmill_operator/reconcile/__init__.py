@@ -1,1 +1,1 @@
-"""From what is declared to what there is: observe, decide (pure, elsewhere), apply; level-triggered, key by key."""
+"""From what a cluster declares to what there is: watch, queue, reconcile, lead."""

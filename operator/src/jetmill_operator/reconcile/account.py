@@ -11,17 +11,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import structlog
-
 from jetmill.bus.connect import BusOptions, connect_trunk
 from jetmill.bus.ports import Bus, Trunk
-from jetmill.errors import BusError, ConfigError
-
-PATIENCE_SECONDS = 120.0
-"""For so long a login may be refused at the start: a server reads its users again a minute after they changed."""
-_RETRY_SECONDS = 2.0
-
-log = structlog.get_logger(__name__)
+from jetmill.errors import ConfigError
 
 
 class Accounts:
@@ -65,26 +57,13 @@ def build_options(options: BusOptions, namespace: str) -> BusOptions:
 
 async def connect_accounts(options: BusOptions, namespaces: Iterable[str] = ()) -> Trunk:
     """Connect to the operator's own account and to those of the namespaces; raises as `connect_trunk`."""
-    names = sorted(set(namespaces))
-    own = {name: build_options(options, name) for name in names}
+    logins = {name: build_options(options, name) for name in sorted(set(namespaces))}
     shared = await connect_trunk(options)
-    trunks: dict[str, Trunk] = {}
+    own: dict[str, Trunk] = {}
     try:
-        for name, login in own.items():
-            trunks[name] = await _connect(name, login)
+        for name, login in logins.items():
+            own[name] = await connect_trunk(login)
     except BaseException:
-        await Accounts(shared, trunks).close()
+        await Accounts(shared, own).close()
         raise
-    return Accounts(shared, trunks) if trunks else shared
-
-
-async def _connect(namespace: str, options: BusOptions) -> Trunk:
-    end = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    while True:
-        try:
-            return await connect_trunk(options)
-        except BusError as err:
-            if asyncio.get_running_loop().time() > end:
-                raise
-            log.warning("account_awaited", namespace=namespace, error=str(err))
-            await asyncio.sleep(_RETRY_SECONDS)
+    return Accounts(shared, own) if own else shared

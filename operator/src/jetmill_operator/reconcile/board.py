@@ -6,12 +6,12 @@ are needed than may be) goes at once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from jetmill_operator.cluster.ports import Key
 from jetmill_operator.policy.condition import Backlog, Scaling
+from jetmill_operator.reconcile.moment import SYSTEM, Clock
 
 COUNTERS_SECONDS = 10.0
 """Counters in a status change at most this often."""
@@ -41,7 +41,7 @@ class _Row:
 class Board:
     """The last look at each Job, and when it was last shown."""
 
-    def __init__(self, enqueue: Callable[[Key], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, enqueue: Callable[[Key], None], *, clock: Clock = SYSTEM) -> None:
         self._enqueue = enqueue
         self._clock = clock
         self._rows: dict[Key, _Row] = {}
@@ -60,14 +60,18 @@ class Board:
         row = self._rows.get(key)
         return None if row is None else row.seen
 
+    def all(self) -> list[tuple[Key, Sighting]]:
+        """The last look at every Job."""
+        return [(key, row.seen) for key, row in list(self._rows.items())]
+
     def show(self, key: Key, seen: Sighting | None) -> None:
         """That look is in the status now."""
         row = self._rows.get(key)
         if row is not None and seen is not None:
-            row.shown, row.time = seen, self._clock()
+            row.shown, row.time = seen, self._clock.monotonic()
 
     def _is_due(self, row: _Row) -> bool:
-        return row.shown != row.seen and self._clock() - row.time >= COUNTERS_SECONDS
+        return row.shown != row.seen and self._clock.monotonic() - row.time >= COUNTERS_SECONDS
 
     def forget(self, key: Key) -> None:
         """The Job has gone."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from jetmill.bus.ports import Bus, Change, Trunk
 from jetmill.protocol.record import JobSettings
+from jetmill_operator.reconcile.moment import SYSTEM, Clock
 
 LOOK_SECONDS = 60.0
 """For so long a namespace whose streams were as they should be is believed to be so."""
@@ -15,7 +13,7 @@ LOOK_SECONDS = 60.0
 class Buses:
     """The buses of all namespaces; each is opened when it is first asked for."""
 
-    def __init__(self, trunk: Trunk, *, replicas: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, trunk: Trunk, *, replicas: int = 1, clock: Clock = SYSTEM) -> None:
         self.trunk = trunk
         self._replicas = replicas
         self._clock = clock
@@ -37,7 +35,7 @@ class Buses:
         if self._is_due(namespace):
             changes = await admin.inspect_namespace(replicas=self._replicas)
             if not changes:
-                self._sound[namespace] = self._clock()
+                self._sound[namespace] = self._clock.monotonic()
         return (*changes, *await admin.inspect_job(settings, replicas=self._replicas))
 
     async def apply(self, namespace: str, settings: JobSettings) -> None:
@@ -45,7 +43,7 @@ class Buses:
         admin = self.of(namespace).admin
         if self._is_due(namespace):
             await admin.apply_namespace(replicas=self._replicas)
-            self._sound[namespace] = self._clock()
+            self._sound[namespace] = self._clock.monotonic()
         await admin.apply_job(settings, replicas=self._replicas)
 
     def doubt(self, namespace: str) -> None:
@@ -59,4 +57,4 @@ class Buses:
     def _is_due(self, namespace: str) -> bool:
         """A connection made since then may lead to another server, or to one that came back from a backup."""
         seen = self._sound.get(namespace)
-        return seen is None or self._clock() - seen > min(LOOK_SECONDS, self.trunk.connected_seconds)
+        return seen is None or self._clock.monotonic() - seen > min(LOOK_SECONDS, self.trunk.connected_seconds)

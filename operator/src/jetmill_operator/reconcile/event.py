@@ -8,15 +8,14 @@ a failure.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
 
 from jetmill_operator.cluster.errors import AbsentError, ClusterError, ForbiddenError, NotLeaderError
 from jetmill_operator.cluster.ports import EVENT, Body, Cluster
+from jetmill_operator.reconcile.moment import SYSTEM, Clock
 
 log = structlog.get_logger(__name__)
 
@@ -52,13 +51,11 @@ class Recorder:
         cluster: Cluster,
         *,
         instance: str = "",
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = SYSTEM,
     ) -> None:
         self._cluster = cluster
         self._instance = instance
         self._clock = clock
-        self._now = now
         self._rows: dict[tuple[str, ...], _Row] = {}
         self._purses: dict[str, _Purse] = {}
         self._number = 0
@@ -86,7 +83,7 @@ class Recorder:
 
     async def _first(self, about: Body, identity: tuple[str, ...]) -> None:
         _, kind, reason, message = identity
-        meta, now = about["metadata"], self._stamp()
+        meta, now = about["metadata"], self._clock.stamp()
         self._number += 1
         name = f"{meta['name'][:200]}.{time.time_ns():x}{self._number:x}"
         body: Body = {
@@ -112,21 +109,21 @@ class Recorder:
         }
         await self._cluster.create(EVENT, body)
         self._make_room()
-        self._rows[identity] = _Row(name, self._clock())
+        self._rows[identity] = _Row(name, self._clock.monotonic())
 
     async def _again(self, about: Body, row: _Row) -> None:
         row.count += 1
-        if self._clock() - row.time < QUIET_SECONDS:
+        if self._clock.monotonic() - row.time < QUIET_SECONDS:
             return
-        row.time = self._clock()
-        patch: Body = {"count": row.count, "lastTimestamp": self._stamp()}
+        row.time = self._clock.monotonic()
+        patch: Body = {"count": row.count, "lastTimestamp": self._clock.stamp()}
         try:
             await self._cluster.patch(EVENT, about["metadata"]["namespace"], row.name, patch)
         except AbsentError:  # the server keeps Events for an hour
             self._rows = {identity: other for identity, other in self._rows.items() if other is not row}
 
     def _may_spend(self, uid: str) -> bool:
-        now = self._clock()
+        now = self._clock.monotonic()
         purse = self._purses.get(uid)
         if purse is None:
             purse = self._purses[uid] = _Purse(BURST, now)
@@ -142,6 +139,3 @@ class Recorder:
         for table in (self._rows, self._purses):
             while len(table) >= _MAX_ROWS:
                 del table[next(iter(table))]  # type: ignore[arg-type]  # both are dictionaries of their own key
-
-    def _stamp(self) -> str:
-        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -28,7 +28,7 @@ from jetmill_operator.cluster.ports import (
     Cluster,
     Kind,
 )
-from jetmill_operator.reconcile.secret import Copies
+from jetmill_operator.reconcile.secret import SecretCopier
 from jetmill_operator.resources.label import FINALIZER, MANAGED_BY, find_controller
 
 DECLARED = (JOB, SCHEDULED_JOB, WEBHOOK)
@@ -66,7 +66,7 @@ def is_made(body: Body) -> bool:
     return owner is not None and str(owner.get("apiVersion", "")).startswith("jetmill.dev/")
 
 
-async def release(cluster: Cluster, installation: Installation, copies: Copies) -> None:
+async def release(cluster: Cluster, installation: Installation, copies: SecretCopier) -> None:
     """All of it; raises ClusterError. Waits for the operator's pods as long as it is let."""
     await stop_operator(cluster, installation)
     for kind in DECLARED:

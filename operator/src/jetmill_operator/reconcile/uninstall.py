@@ -15,31 +15,25 @@ from jetmill.errors import ConfigError, JetmillError
 def release(
     deployment: Annotated[str, typer.Option("--deployment", help="The operator's Deployment")],
     selector: Annotated[str, typer.Option("--selector", help="Labels of its pods: NAME=VALUE,…")],
-    namespace: Annotated[
-        str, typer.Option("--namespace", "-n", envvar="JETMILL_POD_NAMESPACE", help="The operator's namespace")
-    ] = "default",
-    watched: Annotated[
-        str,
-        typer.Option("--watch-namespaces", envvar="JETMILL_WATCH_NAMESPACES", help="Namespaces it watches; none: all"),
-    ] = "",
-    copies: Annotated[
-        str, typer.Option("--secrets", envvar="JETMILL_SECRET_NAMESPACES", help="Secrets that it copies")
-    ] = "",
-    kubeconfig: Annotated[str, typer.Option("--kubeconfig", envvar="KUBECONFIG", help="In place of the pod's")] = "",
 ) -> None:
-    """Stop the operator, remove what it made, and take its finalizers off what was declared."""
+    """Stop the operator, remove what it made, and take its finalizers off what was declared.
+
+    Everything else it is told as the operator is: by the environment.
+    """
     from jetmill_operator.cluster.credential import find_credential
     from jetmill_operator.cluster.kube import KubeCluster
     from jetmill_operator.cluster.rest import Rest
     from jetmill_operator.reconcile import release as steps
-    from jetmill_operator.reconcile.secret import Copies, parse_copies
+    from jetmill_operator.reconcile.secret import SecretCopier
+    from jetmill_operator.reconcile.settings import settings_from_env
 
     async def run() -> None:
-        installation = steps.Installation(namespace, deployment, parse_selector(selector))
-        namespaces = tuple(name for name in watched.split(",") if name)
-        async with Rest(find_credential(kubeconfig=kubeconfig)) as rest:
-            cluster = KubeCluster(rest, namespaces=namespaces)
-            await steps.release(cluster, installation, Copies(cluster, parse_copies(copies), home=namespace))
+        settings = settings_from_env()
+        installation = steps.Installation(settings.pod_namespace, deployment, parse_selector(selector))
+        async with Rest(find_credential(kubeconfig=settings.kubeconfig)) as rest:
+            cluster = KubeCluster(rest, namespaces=settings.namespaces)
+            copies = SecretCopier(cluster, settings.secrets, namespace=settings.pod_namespace)
+            await steps.release(cluster, installation, copies)
 
     try:
         asyncio.run(run())

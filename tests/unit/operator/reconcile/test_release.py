@@ -12,13 +12,14 @@ from jetmill_operator.cluster.errors import ConflictError
 from jetmill_operator.cluster.local import LocalCluster
 from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, OPERATOR, POD, SECRET, WEBHOOK, Body, Kind
 from jetmill_operator.reconcile.release import Installation, release, take_off, without_finalizer
-from jetmill_operator.reconcile.secret import Copies, parse_copies
+from jetmill_operator.reconcile.secret import SecretCopier
+from jetmill_operator.reconcile.settings import SecretCopy
 from jetmill_operator.reconcile.uninstall import parse_selector
 from jetmill_operator.resources.label import FINALIZER, MANAGED_BY
 from support.wait import eventually, soon
 
 HOME = "jetmill"
-COPY = "shop=worker-shop:worker"
+COPY = SecretCopy("shop", "worker-shop", "worker")
 INSTALLATION = Installation(HOME, "jetmill-operator", {"part": "operator"})
 
 
@@ -55,8 +56,8 @@ async def make_world() -> LocalCluster:
 
 async def test_what_was_made_goes_and_what_was_declared_stays_free_of_finalizers() -> None:
     cluster = await make_world()
-    copies = Copies(cluster, parse_copies(COPY), home=HOME)
-    await copies.apply()
+    copies = SecretCopier(cluster, [COPY], namespace=HOME)
+    await copies.copy(COPY)
     assert await cluster.get(SECRET, "shop", "worker") is not None
     for _ in range(2):  # again is no harm
         await release(cluster, INSTALLATION, copies)
@@ -82,7 +83,7 @@ async def test_no_finalizer_is_touched_while_the_operator_could_put_it_back() ->
         operator = await cluster.get(DEPLOYMENT, HOME, "jetmill-operator")
         return operator is not None and operator["spec"]["replicas"] == 0
 
-    ending = asyncio.create_task(release(cluster, INSTALLATION, Copies(cluster, (), home=HOME)))
+    ending = asyncio.create_task(release(cluster, INSTALLATION, SecretCopier(cluster, [], namespace=HOME)))
     await eventually(stopping)
     job = await cluster.get(JOB, "shop", "send-email")
     assert job is not None
@@ -107,7 +108,7 @@ async def test_an_object_that_somebody_writes_to_meanwhile_is_tried_again() -> N
 
 async def test_a_namespace_without_anything_of_ours_is_no_trouble() -> None:
     cluster = LocalCluster()
-    await release(cluster, INSTALLATION, Copies(cluster, parse_copies(COPY), home=HOME))
+    await release(cluster, INSTALLATION, SecretCopier(cluster, [COPY], namespace=HOME))
 
 
 def test_a_selector_selects_something() -> None:

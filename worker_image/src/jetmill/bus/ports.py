@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import UNSET, UnsetType
+
 from jetmill.protocol.hint import Hint
 from jetmill.protocol.record import Band, Entry, Holder, JobSettings, Presence
 from jetmill.protocol.subject import Subjects
@@ -133,6 +135,10 @@ class Pull(Protocol):
         """Ask for `count` more deliveries."""
         ...
 
+    def renew(self) -> None:
+        """Ask anew for what is wanted: a queue that was suspended may not have noticed that somebody waits."""
+        ...
+
     def stop(self) -> None:
         """Take nothing more; what is under way goes to another worker."""
         ...
@@ -215,8 +221,14 @@ class Admin(Protocol):
         """Create or update the streams and buckets of the namespace; idempotent."""
         ...
 
-    async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:
-        """Create or update a Job's queue, its three consumers (paused if suspended) and its settings; idempotent."""
+    async def apply_job(
+        self, settings: JobSettings, *, replicas: int = 1, before: JobSettings | UnsetType | None = UNSET
+    ) -> None:
+        """Create or update a Job's queue, its three consumers (paused if suspended) and its settings; idempotent.
+
+        `before` is what the caller saw when it decided (None: no settings). RefusedError if others stand there by now,
+        before anything is changed, or if somebody else wrote meanwhile: read again, decide again.
+        """
         ...
 
     async def inspect_namespace(self, *, replicas: int = 1) -> list[Change]:
@@ -227,8 +239,11 @@ class Admin(Protocol):
         """What `apply_job` would write now; empty: nothing."""
         ...
 
-    async def remove_job(self, job: str) -> None:
-        """Remove a Job's settings and its queue stream, hints included; the ledger stays."""
+    async def remove_job(self, job: str, *, uid: str | None = None) -> None:
+        """Remove a Job's settings and its queue stream, hints included; the ledger stays.
+
+        With `uid`, RefusedError if by now the settings are of another object of that name; those of nobody go.
+        """
         ...
 
     async def settings(self, job: str) -> JobSettings | None:

@@ -31,7 +31,7 @@ class Actor:
         *,
         worker: str,
         lease_seconds_of: Callable[[str], float],
-        presence_ttl_seconds: float,
+        presence_ttl_seconds: Callable[[], float],
         on_concluded: Callable[[Entry, Record | None], None] | None = None,
     ) -> None:
         self.bus = bus
@@ -88,7 +88,7 @@ class Actor:
         owner = record.worker
         if owner is None or owner == self.worker:
             return owner is not None
-        patience = max(self.presence_ttl_seconds, self.lease_seconds_of(record.job))
+        patience = max(self.presence_ttl_seconds(), self.lease_seconds_of(record.job))
         if self.bus.link.connected_seconds < patience:
             return True
         found = await insist(lambda: self.bus.presence.get(owner), Backoff())

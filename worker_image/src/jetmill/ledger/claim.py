@@ -26,9 +26,9 @@ __all__ = ["Claim", "Claimer"]
 class Claimer:
     """Turns deliveries into claims and claims into outcomes, for one worker process on one loop.
 
-    The worker's presence must be there before the first claim. `lease_seconds_of` gives a Job's `leaseSeconds`;
-    `on_concluded` hears of each final record that is written in a job's stead (poison, expired, overlap,
-    cancelled), with the hint's body if there was one.
+    The worker's presence must be there before the first claim. `lease_seconds_of` gives a Job's `leaseSeconds`,
+    `presence_ttl_seconds` the longest of those served now; `on_concluded` hears of each final record that is written
+    in a job's stead (poison, expired, overlap, cancelled), with the hint's body if there was one.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Claimer:
         *,
         worker: str,
         lease_seconds_of: Callable[[str], float],
-        presence_ttl_seconds: float,
+        presence_ttl_seconds: Callable[[], float],
         on_concluded: Callable[[Entry, Record | None], None] | None = None,
     ) -> None:
         self._actor = Actor(

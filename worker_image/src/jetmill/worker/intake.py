@@ -70,6 +70,7 @@ class Intake:
         self._held = 0
         self._stopped = False
         self._resting = False
+        self._on_empty: Callable[[], None] | None = None
         self._woken = False
         self._ticker: asyncio.TimerHandle | None = None
         self._tick_time = 0.0
@@ -89,23 +90,40 @@ class Intake:
     @property
     def free(self) -> int:
         """Slots that may be filled now."""
-        if self._stopped or self._resting or self._unsettled >= MAX_UNSETTLED:
+        if self._stopped or self._unsettled >= MAX_UNSETTLED:
             return 0
         return max(0, self.slots - self.running)
 
     def serve(self, job: str, *, limit: int) -> None:
         """Take a Job's deliveries from now on; again: its limit has changed."""
         line = self._lines.get(job)
-        if line is not None:
-            line.limit = limit
-        elif not self._stopped:
+        if line is None:
             line = self._lines[job] = Line(job, limit)
+        line.limit = limit
+        if not line.sources and not self._stopped:
             for band, weight, sources in zip(BANDS, WEIGHTS, self._bands, strict=True):
                 source = Source(line, band, weight)  # type: ignore[arg-type]
-                if not self._resting:
-                    self._open(source)
+                self._open(source)
                 line.sources.append(source)
                 sources.append(source)
+        self._wake()
+
+    def renew(self, job: str) -> None:
+        """Ask anew for a Job's deliveries, now that it is suspended no more."""
+        line = self._lines.get(job)
+        for source in line.sources if line is not None else ():
+            if source.pull is not None:
+                source.pull.renew()
+
+    def drop(self, job: str) -> None:
+        """Take nothing more of a Job, and give back what waits; what runs goes on and counts. Idempotent."""
+        line = self._lines.get(job)
+        if line is None:
+            return
+        for source in line.sources:
+            self._shut(source)
+            self._bands[WEIGHTS.index(source.weight)].remove(source)
+        line.sources = []
         self._wake()
 
     def freed(self, delivery: Delivery) -> None:
@@ -124,6 +142,8 @@ class Intake:
         self._unsettled -= 1
         if self._unsettled == MAX_UNSETTLED - 1:
             self._wake()
+        if self._resting and not self.in_hand and self._on_empty is not None:
+            self._on_empty()
 
     def stop(self) -> None:
         """Take nothing more, and give back what waits."""
@@ -133,9 +153,10 @@ class Intake:
             self._ticker = None
         self._close()
 
-    def rest(self) -> None:
-        """Take nothing more until `resume`, and give back what waits."""
+    def rest(self, *, on_empty: Callable[[], None] | None = None) -> None:
+        """Take nothing more until `resume`, and give back what waits; `on_empty` is called when the last is settled."""
         self._resting = True
+        self._on_empty = on_empty
         self._close()
 
     def resume(self) -> None:
@@ -145,7 +166,8 @@ class Intake:
         self._resting = False
         for line in self._lines.values():
             for source in line.sources:
-                self._open(source)
+                if source.pull is None:
+                    self._open(source)
         self._wake()
 
     def _open(self, source: Source) -> None:
@@ -154,11 +176,14 @@ class Intake:
     def _close(self) -> None:
         for line in self._lines.values():
             for source in line.sources:
-                if source.pull is not None:
-                    source.pull.stop()
-                    source.pull = None
-                while source.held:
-                    self._give_back(source)
+                self._shut(source)
+
+    def _shut(self, source: Source) -> None:
+        if source.pull is not None:
+            source.pull.stop()
+            source.pull = None
+        while source.held:
+            self._give_back(source)
 
     def _take(self, source: Source, delivery: Delivery) -> None:
         if self._stopped or self._resting:

@@ -24,7 +24,7 @@ log = get_logger()
 
 
 class Rest:
-    """Whether a worker rests; `on_change` is told when it begins and when it ends."""
+    """Whether a worker rests; `on_change` is called when it begins, when nothing is in hand any more, when it ends."""
 
     def __init__(self, intake: Intake, *, on_change: Callable[[], None], seconds: float = REST_SECONDS) -> None:
         self.on = False
@@ -38,7 +38,7 @@ class Rest:
         self._cancel()
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._lapse)
         if not self.on:
-            self._intake.rest()
+            self._intake.rest(on_empty=self._on_change)
             self.on = True  # last: who reads it from another thread may trust that nothing begins any more
             log.info("worker_resting")
             self._on_change()

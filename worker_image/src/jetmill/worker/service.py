@@ -22,26 +22,27 @@ from jetmill.client.client import Client
 from jetmill.client.declaration import Registry
 from jetmill.errors import ConfigError
 from jetmill.ledger.claim import Claimer
+from jetmill.metric import find_version
 from jetmill.protocol.record import Entry, JobSettings, Presence, Record
 from jetmill.worker.executor.process import ProcessExecutor
 from jetmill.worker.executor.thread import ThreadExecutor
 from jetmill.worker.heartbeat import Heartbeat, Vitals
+from jetmill.worker.hold import Holds
 from jetmill.worker.host import WorkerHost
 from jetmill.worker.intake import Intake
 from jetmill.worker.log import get_logger
-from jetmill.worker.metric import Metrics, find_version
+from jetmill.worker.metric import Metrics
 from jetmill.worker.part import Parts
 from jetmill.worker.resource import Resources
 from jetmill.worker.rest import Rest
-from jetmill.worker.served import Served, build_served, decide_slots
+from jetmill.worker.roster import Roster
 from jetmill.worker.settings import WorkerSettings
 from jetmill.worker.slot import Slots
 from jetmill.worker.wheel import Wheel
 
 if TYPE_CHECKING:
-    from jetmill.worker.health import HealthServer
+    from jetmill.health import HealthServer
 
-DEFAULT_LEASE_SECONDS = 30.0
 MAX_SHOWN = 1000
 """Ids of running jobs in a presence."""
 RSS_SECONDS = 1.0
@@ -77,10 +78,12 @@ class Service:
         self.id = "".join(c if c.isalnum() or c == "-" else "-" for c in self.id)
         self.stopped: asyncio.Future[StopReason] = loop.create_future()
         self._registry = registry
-        self._jobs = settings.jobs or tuple(registry.names())
-        self._served: dict[str, Served] = {}
-        self._settings_of: dict[str, JobSettings] = {}
-        self._leases: tuple[float, float] = (DEFAULT_LEASE_SECONDS, DEFAULT_LEASE_SECONDS)
+        self._roster = Roster(settings.jobs or tuple(registry.names()), registry, resources)
+        self._served = self._roster.served
+        self._leases = self._roster.leases()
+        # in memory every worker is of this process: there is nobody to leave a job to
+        patience = settings.unknown_handler_seconds if bus.link.threaded else 0.0
+        self._holds = Holds(patience_seconds=patience, on_over=self._follow)
         self._started = bus.link.now()
         self._unwatch: list[Callable[[], None]] = []
         self._health: HealthServer | None = None
@@ -99,8 +102,8 @@ class Service:
             Vitals(
                 presence=self.presence,
                 tokens=self._tokens,
-                interval_seconds=lambda: self._leases[0] / 3,
-                ttl_seconds=lambda: self._leases[1],
+                interval_seconds=lambda: self._find_leases()[0] / 3,
+                ttl_seconds=lambda: self._find_leases()[1],
                 late_seconds=lambda: self._parts.wheel.late_seconds() if self._parts is not None else 0.0,
                 stalled=exit_stalled,
             ),
@@ -156,7 +159,7 @@ class Service:
         running = list(slots.attempts) if slots is not None else []
         return Presence(
             worker=self.id,
-            jobs=list(self._jobs),
+            jobs=list(self._roster.jobs),
             slots=self.slots,
             running=running[:MAX_SHOWN],
             busy=self._intake.begun if self._intake is not None else 0,
@@ -164,6 +167,7 @@ class Service:
             started=self._started,
             host=socket.gethostname(),
             pid=os.getpid(),
+            pod=self.settings.pod,
             version=find_version(),
             draining=draining,
             stopping=self.stopped.done(),
@@ -187,22 +191,23 @@ class Service:
 
     async def start(self) -> None:
         """Say that it lives, then take jobs. ConfigError if there is nothing to serve; BusError."""
-        if not self._jobs:
+        if not self._roster.named:
             raise ConfigError(
                 "there is nothing to serve", cure="name Jobs (--job) or import modules with @job (--import)"
             )
         if not self.bus.link.threaded:
             await self._declare()
         self._unwatch.append(await self.bus.admin.watch_settings(self._note_settings))
-        for job in self._jobs:
-            self._resolve(job)
+        self._roster.note_undeclared()
+        self._find_leases()
         self._parts = parts = self._make_parts()
         self._slots = slots = Slots(parts, self._served)
         slots.on_finished = self._note_finished
+        slots.on_unknown = self._note_unknown
         await self._heartbeat.start()
         self._intake = slots.intake = Intake(
             self.bus.queue,
-            slots=decide_slots(self.settings.concurrency, list(self._served.values())),
+            slots=self._roster.slots(self.settings.concurrency),
             start=slots.start,
         )
         self.metrics.gauges = self
@@ -214,11 +219,11 @@ class Service:
             self.bus.signals.on_drain(self.id, drain=rest.begin, undrain=rest.end),
             rest.close,
         )
-        for job in self._jobs:
-            self._intake.serve(job, limit=self._served[job].limit(self._intake.slots))
+        for job in self._roster.jobs:
+            self._follow(job)
         if self.settings.max_rss_bytes is not None:
             self._watch_rss()
-        log.info("worker_started", worker=self.id, jobs=list(self._jobs), slots=self._intake.slots)
+        log.info("worker_started", worker=self.id, jobs=list(self._roster.jobs), slots=self._intake.slots)
 
     def stop(self, reason: StopReason) -> None:
         """Take nothing more and give back what is not claimed; idempotent."""
@@ -266,6 +271,7 @@ class Service:
             self._rss_timer.cancel()
         for unwatch in self._unwatch:
             unwatch()
+        self._holds.close()
         if self._parts is not None:
             self._parts.wheel.close()
             self._parts.threads.close()
@@ -285,7 +291,7 @@ class Service:
     def _make_parts(self) -> Parts:
         loop = asyncio.get_running_loop()
         host = WorkerHost(self.bus, self._client)
-        limit = decide_slots(self.settings.concurrency, list(self._served.values()))
+        limit = self._roster.slots(self.settings.concurrency)
         return Parts(
             worker=self.id,
             settings=self.settings,
@@ -293,8 +299,8 @@ class Service:
             claimer=Claimer(
                 self.bus,
                 worker=self.id,
-                lease_seconds_of=self._lease_seconds_of,
-                presence_ttl_seconds=self._leases[1],
+                lease_seconds_of=self._roster.lease_seconds,
+                presence_ttl_seconds=lambda: self._leases[1],
                 on_concluded=self._note_concluded,
             ),
             wheel=Wheel(loop),
@@ -313,43 +319,56 @@ class Service:
         if self._slots is not None:
             self._slots.note_concluded(entry, source)
 
-    def _lease_seconds_of(self, job: str) -> float:
-        served = self._served.get(job)
-        return served.lease_seconds if served is not None else DEFAULT_LEASE_SECONDS
+    def _find_leases(self) -> tuple[float, float]:
+        """The shortest and the longest lease in force; called from the heartbeat's thread too, at each beat."""
+        in_hand = [] if self._intake is None else [delivery.job for delivery in list(self._intake.in_hand)]
+        self._leases = self._roster.leases(in_hand)
+        return self._leases
 
     async def _declare(self) -> None:
         """In memory there is no reconciler: what is declared here counts, unless somebody declared it before."""
         await self.bus.admin.apply_namespace()
-        for job in self._jobs:
+        for job in self._roster.named:
             handler = self._registry.get(job)
             if handler is not None and await self.bus.admin.settings(job) is None:
                 await self.bus.admin.apply_job(handler.settings())
 
     def _note_settings(self, job: str, settings: JobSettings | None) -> None:
-        if job not in self._jobs:
+        before = self._roster.served.get(job)
+        if not self._roster.note(job, settings):
             return
-        if settings is None:
-            self._settings_of.pop(job, None)
-        else:
-            self._settings_of[job] = settings
-        if job in self._served:
-            self._resolve(job)
+        self.metrics.of(job)
+        self._find_leases()
         if self._intake is not None:
-            self._intake.slots = decide_slots(self.settings.concurrency, list(self._served.values()))
-            self._intake.serve(job, limit=self._served[job].limit(self._intake.slots))
+            self._intake.slots = self._roster.slots(self.settings.concurrency)
+            for name in {*self._roster.jobs, job}:  # the limit of each may follow from the slots
+                self._follow(name)
+            if before is not None and before.settings.suspend and settings is not None and not settings.suspend:
+                self._intake.renew(job)
             self._heartbeat.poke()
 
-    def _resolve(self, job: str) -> None:
-        settings = self._settings_of.get(job)
-        served = self._served[job] = build_served(job, settings, self._registry, self._resources)
-        if served.missing:
-            log.warning("handler_missing", job=job, error=served.missing)
-        leases = [one.lease_seconds for one in self._served.values()]
-        self._leases = (min(leases), max(leases))
-        self.metrics.of(job)
+    def _follow(self, job: str) -> None:
+        """Take a Job's deliveries, or none: it is not served any more, or its handler is missing here."""
+        intake = self._intake
+        if intake is None:
+            return
+        served = self._served[job]
+        if job not in self._roster.jobs:
+            self._holds.release(job)
+            intake.drop(job)
+        elif served.missing and self._holds.is_held(job, served.missing):
+            intake.drop(job)
+        else:
+            if not served.missing:
+                self._holds.release(job)
+            intake.serve(job, limit=served.limit(intake.slots))
+
+    def _note_unknown(self, job: str) -> None:
+        self._holds.hold_again(job)
+        self._follow(job)
 
     def _serve_health(self) -> None:
-        from jetmill.worker.health import HealthServer
+        from jetmill.health import HealthServer
 
         assert self.settings.health_port is not None
         self._health = HealthServer(

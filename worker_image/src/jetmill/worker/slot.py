@@ -51,6 +51,8 @@ class Slots:
         self.finished = 0
         self.on_finished: Callable[[int], None] | None = None
         """Hears how many attempts were settled."""
+        self.on_unknown: Callable[[str], None] | None = None
+        """Hears of a Job that gave a job back because its handler is not known here."""
         self.service_seconds = 0.0
         """Smoothed run time."""
 
@@ -146,6 +148,8 @@ class Slots:
             age = (self._parts.bus.link.now() - delivery.time) / 1_000_000
             if age < self._parts.settings.unknown_handler_seconds:
                 delivery.nak(unknown_delay_seconds(delivery.deliveries))
+                if self.on_unknown is not None:
+                    self.on_unknown(served.job)
                 return None
         return await self._parts.claimer.claim(delivery, max_retries=served.max_retries)
 

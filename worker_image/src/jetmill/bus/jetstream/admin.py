@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
 
 from jetmill.bus.jetstream import wire
 from jetmill.bus.jetstream.follow import Follow
@@ -25,12 +26,13 @@ from jetmill.bus.jetstream.layout import (
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.read import Reader, StoredMessage
 from jetmill.bus.ports import Change
-from jetmill.errors import BusError, CodecError, NotFoundError, ObstacleError
+from jetmill.errors import BusError, CodecError, NotFoundError, ObstacleError, RefusedError
 from jetmill.protocol.codec import decode_settings, encode
 from jetmill.protocol.record import JobSettings
 from jetmill.protocol.subject import Subjects
 
 _REMOVED = b"KV-Operation: DEL\r\n"
+_FOLLOWS = b"Nats-Expected-Last-Subject-Sequence: %d\r\n"
 _APPLY_SECONDS = 15.0
 _WATCH_RETRY_SECONDS = 2.0
 _SUBJECTS_TAKEN = 10065
@@ -43,6 +45,10 @@ OnChange = Callable[[str, JobSettings | None], None]
 class _Info(msgspec.Struct):
     config: dict[str, Any]
     paused: bool = False
+
+
+class _Owned(msgspec.Struct):
+    uid: str = ""
 
 
 class JetStreamAdmin:
@@ -61,16 +67,20 @@ class JetStreamAdmin:
         for config in build_namespace(self._subjects, replicas=replicas):
             await self._apply_stream(config)
 
-    async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:
+    async def apply_job(
+        self, settings: JobSettings, *, replicas: int = 1, before: JobSettings | UnsetType | None = UNSET
+    ) -> None:
         """See the port; the settings come last, so that who sees them finds a queue."""
+        key, data = self._prefix + settings.job, encode(settings)
+        there = await self._reader.get_last(self._stream, key)
+        if before is not UNSET and (there is None or there.payload != data):
+            _need_unmoved(there, before, settings.job)
         await self._apply_stream(build_queue(self._subjects, settings.job, replicas=replicas))
         stream = self._subjects.queue_stream(settings.job)
         for config in build_consumers(self._subjects, settings):
             await self._apply_consumer(stream, config, suspend=settings.suspend)
-        key, data = self._prefix + settings.job, encode(settings)
-        there = await self._reader.get_last(self._stream, key)
         if there is None or there.payload != data:
-            await self._ask(key, data)
+            await self._ask(key, data, headers=_FOLLOWS % (there.seq if there else 0))
 
     async def inspect_namespace(self, *, replicas: int = 1) -> list[Change]:
         """See the port."""
@@ -96,7 +106,7 @@ class JetStreamAdmin:
             found.append(Change(f"settings of {job}", _compare(message, settings)))
         return [change for change in found if change is not None]
 
-    async def remove_job(self, job: str) -> None:
+    async def remove_job(self, job: str, *, uid: str | None = None) -> None:
         """See the port."""
         wanted = build_queue(self._subjects, job, replicas=1)
         method, key = f"STREAM.INFO.{wanted['name']}", self._prefix + job
@@ -104,7 +114,9 @@ class JetStreamAdmin:
             _need_ours(wanted, (await self._info(method)).config)
         there = await self._reader.get_last(self._stream, key)
         if there is not None and not _is_removed(there):
-            await self._ask(key, headers=_REMOVED)
+            if uid is not None:
+                _need_owned(there, uid, job)
+            await self._ask(key, headers=_REMOVED + _FOLLOWS % there.seq)
         with contextlib.suppress(NotFoundError):
             await self._ask(f"$JS.API.STREAM.DELETE.{wanted['name']}")
 
@@ -255,6 +267,25 @@ def _need_ours(wanted: Config, there: Config) -> None:
     obstacle = find_obstacle(wanted, there)
     if obstacle is not None:
         raise ObstacleError(f"stream {wanted['name']} {obstacle[0]}", cure=obstacle[1])
+
+
+def _need_unmoved(there: StoredMessage | None, before: JobSettings | None, job: str) -> None:
+    """Refuse where other settings stand than the caller saw; what cannot be read, it cannot have seen."""
+    try:
+        now = None if there is None else _decode(there)
+    except CodecError as err:
+        raise RefusedError(f"settings of {job} cannot be read: {err.message}", cure=err.cure) from err
+    if (None if now is None else encode(now)) != (None if before is None else encode(before)):
+        raise RefusedError(f"settings of {job} have changed", cure="read them again, then decide again")
+
+
+def _need_owned(there: StoredMessage, uid: str, job: str) -> None:
+    try:
+        owner = msgspec.json.decode(there.payload, type=_Owned).uid
+    except msgspec.MsgspecError:  # nobody's: whoever wants to may tidy it up
+        owner = ""
+    if owner not in ("", uid):
+        raise RefusedError(f"settings of {job} are of another object ({owner})", cure="leave them to their owner")
 
 
 def _compare(message: StoredMessage, settings: JobSettings) -> tuple[str, ...]:

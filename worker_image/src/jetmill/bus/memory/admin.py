@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from jetmill.bus.memory.band import JobQueue
 from jetmill.bus.memory.link import MemoryLink
 from jetmill.bus.ports import Change
+from jetmill.errors import RefusedError
 from jetmill.protocol.codec import decode_settings, encode
 from jetmill.protocol.name import parse_job_name
 from jetmill.protocol.record import JobSettings
@@ -77,11 +80,20 @@ class MemoryAdmin:
         self._world.applied = True
         await self._link.turn()
 
-    async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:  # noqa: ARG002 - as above
+    async def apply_job(
+        self,
+        settings: JobSettings,
+        *,
+        replicas: int = 1,  # noqa: ARG002 - as above
+        before: JobSettings | UnsetType | None = UNSET,
+    ) -> None:
         """See the port."""
         self._ask()
         job = parse_job_name(settings.job)
         data = encode(settings)
+        there = self._world.settings.get(job)
+        if before is not UNSET and there not in (before, settings):
+            raise RefusedError(f"settings of {job} have changed", cure="read them again, then decide again")
         queue = self._world.queues.get(job)
         if queue is None:
             queue = self._world.queues[job] = JobQueue(self._world, job)
@@ -119,9 +131,12 @@ class MemoryAdmin:
             found.append(Change(f"settings of {job}", fields))
         return found
 
-    async def remove_job(self, job: str) -> None:
+    async def remove_job(self, job: str, *, uid: str | None = None) -> None:
         """See the port."""
         self._ask()
+        there = self._world.settings.get(job)
+        if uid is not None and there is not None and there.uid not in ("", uid):
+            raise RefusedError(f"settings of {job} are of another object ({there.uid})", cure="leave them")
         self._world.settings.remove(job)
         queue = self._world.queues.pop(job, None)
         if queue is not None:
