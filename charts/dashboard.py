@@ -7,62 +7,51 @@ from typing import Any
 
 Panel = dict[str, Any]
 WHERE = 'namespace=~"$namespace", job=~"$queue"'
-BY = "sum by (namespace, job)"
+
+
+def rate(metric: str, by: str) -> str:
+    """How often, by labels besides those of the Job."""
+    labels = ", ".join(["namespace", "job", *by.split()])
+    return f"sum by ({labels}) (rate({metric}{{{WHERE}}}[$__rate_interval]))"
+
+
+def p95(metric: str) -> str:
+    """The 95th percentile of a histogram of seconds."""
+    return f"histogram_quantile(0.95, {rate(metric + '_bucket', 'le')})"
+
+
+def now(metric: str, *more: str) -> str:
+    """A gauge of each Job."""
+    return f"max by (namespace, job) ({metric}{{{', '.join([WHERE, *more])}}})"
+
+
+def ratio(part: str, whole: str) -> str:
+    """Of two gauges of a namespace."""
+    part, whole = (f'sum by (namespace) ({metric}{{namespace=~"$namespace"}})' for metric in (part, whole))
+    return f"{part} / {whole}"
+
 
 PANELS: tuple[tuple[str, str, str, str], ...] = (
+    ("Jobs that wait", "short", "{{job}}", now("jetmill_queue_depth", 'state="ready"')),
+    ("Jobs that run", "short", "{{job}}", now("jetmill_queue_depth", 'state="in_flight"')),
+    ("Jobs for later", "short", "{{job}}", now("jetmill_queue_depth", 'state="delayed"')),
+    ("Workers wanted", "short", "{{job}}", now("jetmill_autoscaler_desired_replicas")),
+    ("Slots in use", "percentunit", "{{namespace}}", ratio("jetmill_worker_slots_in_use", "jetmill_worker_slots")),
+    ("Jobs finished", "ops", "{{job}} {{outcome}}", rate("jetmill_jobs_finished_total", "outcome")),
+    ("Failed for good", "ops", "{{job}} {{reason}}", rate("jetmill_job_failures_total", "reason")),
+    ("Attempts by result", "ops", "{{job}} {{result}}", rate("jetmill_job_attempts_total", "result")),
+    ("Redeliveries", "ops", "{{job}}", rate("jetmill_job_redeliveries_total", "")),
+    ("Start latency, p95", "s", "{{job}}", p95("jetmill_job_queue_latency_seconds")),
+    ("Run time, p95", "s", "{{job}}", p95("jetmill_job_run_duration_seconds")),
+    ("End to end, p95", "s", "{{job}}", p95("jetmill_job_end_to_end_seconds")),
+    ("Connected to NATS", "bool", "{{pod}}", 'jetmill_nats_connected{namespace=~"$namespace|"}'),
+    ("Leader", "bool", "{{pod}}", "jetmill_leader"),
     (
-        "Jobs finished",
+        "Reconciles",
         "ops",
-        "{{job}} {{outcome}}",
-        f"sum by (namespace, job, outcome) (rate(jetmill_jobs_finished_total{{{WHERE}}}[$__rate_interval]))",
+        "{{kind}} {{result}}",
+        "sum by (kind, result) (rate(jetmill_reconcile_total[$__rate_interval]))",
     ),
-    (
-        "Failed for good",
-        "ops",
-        "{{job}} {{reason}}",
-        f"sum by (namespace, job, reason) (rate(jetmill_job_failures_total{{{WHERE}}}[$__rate_interval]))",
-    ),
-    (
-        "Start latency, p95",
-        "s",
-        "{{job}}",
-        "histogram_quantile(0.95, sum by (namespace, job, le) "
-        f"(rate(jetmill_job_queue_latency_seconds_bucket{{{WHERE}}}[$__rate_interval])))",
-    ),
-    (
-        "Run time, p95",
-        "s",
-        "{{job}}",
-        "histogram_quantile(0.95, sum by (namespace, job, le) "
-        f"(rate(jetmill_job_run_duration_seconds_bucket{{{WHERE}}}[$__rate_interval])))",
-    ),
-    (
-        "End to end, p95",
-        "s",
-        "{{job}}",
-        "histogram_quantile(0.95, sum by (namespace, job, le) "
-        f"(rate(jetmill_job_end_to_end_seconds_bucket{{{WHERE}}}[$__rate_interval])))",
-    ),
-    (
-        "Retries and redeliveries",
-        "ops",
-        "{{job}} retries",
-        f"{BY} (rate(jetmill_job_retries_total{{{WHERE}}}[$__rate_interval]))",
-    ),
-    (
-        "Attempts by result",
-        "ops",
-        "{{job}} {{result}}",
-        f"sum by (namespace, job, result) (rate(jetmill_job_attempts_total{{{WHERE}}}[$__rate_interval]))",
-    ),
-    (
-        "Slots in use",
-        "percentunit",
-        "{{namespace}}",
-        'sum by (namespace) (jetmill_worker_slots_in_use{namespace=~"$namespace"})'
-        ' / sum by (namespace) (jetmill_worker_slots{namespace=~"$namespace"})',
-    ),
-    ("Connected to NATS", "bool", "{{pod}}", 'jetmill_nats_connected{namespace=~"$namespace"}'),
 )
 """Title, unit, legend and expression of each."""
 
@@ -81,8 +70,8 @@ def build_dashboard() -> str:
         "templating": {
             "list": [
                 {"name": "datasource", "type": "datasource", "query": "prometheus"},
-                _variable("namespace", "label_values(jetmill_jobs_finished_total, namespace)", source),
-                _variable("queue", 'label_values(jetmill_jobs_finished_total{namespace=~"$namespace"}, job)', source),
+                _variable("namespace", "label_values(jetmill_queue_depth, namespace)", source),
+                _variable("queue", 'label_values(jetmill_queue_depth{namespace=~"$namespace"}, job)', source),
             ]
         },
         "panels": [_panel(number, *panel, source=source) for number, panel in enumerate(PANELS)],
