@@ -31,6 +31,7 @@ def ratio(part: str, whole: str) -> str:
     return f"{part} / {whole}"
 
 
+RECONCILES = "sum by (kind, result) (rate(jetmill_reconcile_total[$__rate_interval]))"
 PANELS: tuple[tuple[str, str, str, str], ...] = (
     ("Jobs that wait", "short", "{{job}}", now("jetmill_queue_depth", 'state="ready"')),
     ("Jobs that run", "short", "{{job}}", now("jetmill_queue_depth", 'state="in_flight"')),

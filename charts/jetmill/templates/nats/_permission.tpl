@@ -59,6 +59,8 @@ subscribe: {
   allow: [
     "_INBOX_worker.>"
     "jm.{{ .namespace }}.cancel.*"
+    "jm.{{ .namespace }}.drain.*"
+    "jm.{{ .namespace }}.undrain.*"
   ]
 }
 {{- end -}}
