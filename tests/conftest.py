@@ -15,7 +15,12 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
+
+# How long one example takes says nothing on a machine that does other things as well.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)
 

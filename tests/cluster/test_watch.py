@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,7 +15,6 @@ from jetmill_operator.cluster.kube import KubeCluster
 from jetmill_operator.cluster.ports import DEPLOYMENT, Body, EventType, Kind
 from jetmill_operator.reconcile.sentinel import DeadWatchError, Sentinel
 from jetmill_operator.reconcile.watch import MANAGED, Watch, Watched, WatchEndedError
-from support.faultproxy import FaultProxy
 from support.kube import MANAGER, PROBE
 from support.wait import eventually, soon
 
@@ -59,12 +57,6 @@ async def observe(namespace: str, credential: Credential) -> AsyncIterator[Calla
             return observed
 
         yield start
-
-
-@pytest.fixture
-async def proxy(credential: Credential, tmp_path: Path) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy.start(credential, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ class Fault:
     times: int = 1
     pass_on: bool = False
     """The server gets the request; only its answer is lost."""
+    hangs: bool = False
+    """No answer comes."""
     watch: bool | None = None
     """Only for watches, or only for others."""
     seen: int = 0
@@ -135,6 +137,8 @@ class FaultProxy:
         fault.seen += 1
         if fault.pass_on:
             await self._forward(request, lose=True)
+        if fault.hangs:
+            await asyncio.Event().wait()  # until whoever asked has gone
         if fault.status:
             return web.json_response(fault.body, status=fault.status, headers=fault.headers)
         assert request.transport is not None

@@ -232,7 +232,7 @@ class Operator:
     async def _lead(self, outside: Outside, trunk: Trunk, lease: Lease) -> None:
         settings = self._settings
         cluster = FencedCluster(outside.cluster, lease)
-        buses = Buses(trunk, replicas=settings.stream_replicas)
+        buses = Buses(trunk, replicas=settings.stream_replicas, require=lease.require)
         team = Team(cluster, buses, link=settings.worker_link, metrics=self._metrics, instance=settings.identity)
         watch = outside.watch(team.notice)
         self._health.lead(team, watch)

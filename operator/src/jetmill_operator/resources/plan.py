@@ -12,12 +12,13 @@ obstacle: the other parts are planned all the same, so that jobs are accepted an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import yaml
+from msgspec import UnsetType
 
 from jetmill.bus.ports import Change
 from jetmill.errors import InputError
@@ -83,6 +84,8 @@ class Seen:
     budget: Body | None = None
     changes: tuple[Change, ...] | None = ()
     """What the bus would have to write; None: it could not be asked."""
+    settings: JobSettings | UnsetType | None = None
+    """The settings in the bus; UNSET: unreadable, so that they may be replaced."""
     riders: tuple[Rider, ...] = ()
     """The Jobs that ride on this one's workers."""
     carrier: Carrier | None = None
@@ -103,6 +106,8 @@ class ApplyQueue:
 
     settings: JobSettings
     changes: tuple[Change, ...]
+    before: JobSettings | UnsetType | None = None
+    """The settings that stood there when this was decided: who has been asleep since overwrites nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ class Plan:
         return bool(self.steps)
 
     def __str__(self) -> str:
-        return "".join(line for step in self.steps for line in _print_step(step))
+        return "".join(_print_plan(self.steps))
 
 
 def plan_job(job: Job, seen: Seen, link: WorkerLink) -> Plan:
@@ -158,10 +163,15 @@ def plan_job(job: Job, seen: Seen, link: WorkerLink) -> Plan:
     if FINALIZER not in finalizers:
         steps.append(AddFinalizer((*finalizers, FINALIZER)))
     if seen.changes:
-        settings = job.to_settings(generation=int(seen.body["metadata"].get("generation", 0)))
-        steps.append(ApplyQueue(settings, seen.changes))
+        steps.append(ApplyQueue(build_settings(job, seen.body), seen.changes, seen.settings))
     obstacle = _plan_children(job, seen, link, steps)
     return Plan(tuple(steps), obstacle)
+
+
+def build_settings(job: Job, body: Body) -> JobSettings:
+    """The settings of a Job as its object stands in the cluster."""
+    meta = body["metadata"]
+    return job.to_settings(generation=int(meta.get("generation", 0)), uid=str(meta["uid"]))
 
 
 def _plan_children(job: Job, seen: Seen, link: WorkerLink, steps: list[Step]) -> Obstacle | None:
@@ -249,15 +259,25 @@ def _is_leaving(body: Body) -> bool:
 # Printing
 
 
+def _print_plan(steps: Sequence[Step]) -> Iterator[str]:
+    """Print the steps; what is born is shown once, not again when its replicas are left out."""
+    born = set[tuple[Kind, str]]()
+    for step in steps:
+        if isinstance(step, ApplyObject) and step.live is None:
+            place = (step.kind, step.body["metadata"]["name"])
+            if place in born:
+                continue
+            born.add(place)
+        yield from _print_step(step)
+
+
 def _print_step(step: Step) -> Iterator[str]:
     match step:
         case AddFinalizer():
             yield f"+ finalizer {FINALIZER}\n"
-        case ApplyQueue(settings, changes):
-            for change in changes:
-                sign_of: Literal["+", "~"] = "~" if change.fields else "+"
-                yield f"{sign_of} {change.name}" + (f": {', '.join(change.fields)}\n" if change.fields else "\n")
-            del settings
+        case ApplyQueue():
+            for change in step.changes:
+                yield f"~ {change.name}: {', '.join(change.fields)}\n" if change.fields else f"+ {change.name}\n"
         case ApplyObject():
             yield from _print_diff(step)
         case HandOver(name, replicas):
