@@ -69,10 +69,10 @@ class _Single(Call):
         except msgspec.MsgspecError:
             self.settle_failed(BusError(f"{self.subject}: the answer to an append is no ack"))
             return True
-        if ack.error is not None:
-            self.settle_failed(wire.make_error(ack.error, self.subject))
-        else:
+        if ack.error is None:
             self.settle(ack.seq)
+        else:
+            self.settle_failed(wire.make_error(ack.error, self.subject))
         return True
 
     def fail(self, error: BusError) -> None:
