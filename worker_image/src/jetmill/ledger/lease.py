@@ -1,7 +1,11 @@
-"""A claim in hand: the accepted `running` record, the delivery that led to it, and what the job is to do."""
+"""A claim in hand: the accepted `running` record, the delivery that led to it, and what the job is to do.
+
+And what comes before and after it: a record that is on its way to the ledger.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import msgspec
@@ -10,6 +14,22 @@ from jetmill.bus.ports import Delivery
 from jetmill.protocol.record import Call, Entry, PayloadRef, Record
 
 _NO_CALL = Call()
+
+
+@dataclass(slots=True)
+class Sent:
+    """A record that was sent to follow another; the answer tells whether it does."""
+
+    last: Entry
+    record: Record
+    answer: asyncio.Future[int]
+
+    def accepted(self) -> Entry | None:
+        """Where the record lies, once that was answered; None: refused, or nobody knows."""
+        answer = self.answer
+        if answer.cancelled() or answer.exception() is not None:
+            return None
+        return Entry(self.last.id, answer.result(), self.record.time, self.record)
 
 
 @dataclass(slots=True)

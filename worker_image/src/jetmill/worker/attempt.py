@@ -41,6 +41,7 @@ from jetmill.worker.wheel import Timer
 
 MAX_CANCELS = 3
 """How often a coroutine that swallows its cancellation is cancelled before it is abandoned."""
+SUCCEEDED = Succeeded()
 log = get_logger()
 
 
@@ -115,19 +116,25 @@ class Attempt:
             failure = self._describe(err)
         self.running = False
         wheel.disarm(timer)
+        if self._stopper is not None or self._cancels:
+            self._calm_down()
+        if self.abandoned:
+            return Interrupted()  # settled already; nobody looks at this
+        outcome: Outcome = SUCCEEDED
+        if failure is not None:
+            outcome = self.conclude(failure)
+        elif result is not None:
+            outcome = await self._succeed(result)
+        filters = self.served.filters
+        return await run_performed(filters, self.context, outcome) if filters else outcome
+
+    def _calm_down(self) -> None:
+        """It was told to stop, and has: nothing of that may reach what comes after."""
         if self._stopper is not None:
-            wheel.disarm(self._stopper)
+            self._parts.wheel.disarm(self._stopper)
         if self._cancels and self.task is not None:
             while self.task.uncancel():
                 pass
-        if self.abandoned:
-            return Interrupted()  # settled already; nobody looks at this
-        try:
-            outcome = await self._succeed(result) if failure is None else self.conclude(failure)
-        except (FailureError, BusError) as err:  # the result cannot be stored
-            outcome = self.conclude(self._describe(err))
-        filters = self.served.filters
-        return await run_performed(filters, self.context, outcome) if filters else outcome
 
     def conclude(self, failure: Failure | None) -> Outcome:
         """The outcome of an attempt that did not end well, or (without a failure) was stopped."""
@@ -204,12 +211,31 @@ class Attempt:
         declared = self.served.declared
         return describe_failure(error, retry_on=declared.retry_on, discard_on=declared.discard_on)
 
-    async def _succeed(self, result: bytes | None) -> Outcome:
-        if result is None or len(result) <= self._parts.inline_bytes:
+    async def _succeed(self, result: bytes) -> Outcome:
+        if len(result) <= self._parts.inline_bytes:
             return Succeeded(result)
-        return await store_result(self._parts.bus, self.claim, result)
+        try:
+            return await store_result(self._parts.bus, self.claim, result)
+        except (FailureError, BusError) as err:
+            return self.conclude(self._describe(err))
 
     async def _execute(self) -> bytes | None:
+        served, payload = self.served, self.claim.payload
+        if served.is_plain and payload is not None and served.handler is not None:  # what most are, in few steps
+            value = await served.handler.function(**self._decode(payload))
+            return None if value is None else encode_result(value, max_bytes=self._parts.settings.result_max_bytes)
+        return await self._execute_any()
+
+    def _decode(self, payload: Any) -> dict[str, Any]:
+        """The handler's arguments."""
+        handler = self.served.handler
+        assert handler is not None
+        try:
+            return handler.binding.decode(payload)
+        except InvalidPayloadError as err:
+            raise _Misfit(err) from err
+
+    async def _execute_any(self) -> bytes | None:
         claim, served = self.claim, self.served
         payload: Any = claim.payload
         if payload is None and claim.payload_ref is not None:
@@ -223,10 +249,7 @@ class Attempt:
             return await self._as_command(payload)
         handler = served.handler
         assert handler is not None
-        try:
-            arguments = handler.binding.decode(payload)
-        except InvalidPayloadError as err:
-            raise _Misfit(err) from err
+        arguments = self._decode(payload)
         if not served.injects:
             value = await self._call(handler.function, arguments)
         else:

@@ -54,6 +54,15 @@ class Served:
         return self.handler is not None and bool(self.handler.binding.injections)
 
     @property
+    def is_plain(self) -> bool:
+        """The handler is a coroutine function that wants nothing but its payload, and nothing stands around it."""
+        return self._is_bare and not self.filters
+
+    @cached_property
+    def _is_bare(self) -> bool:
+        return self.kind == "async" and self.handler is not None and not self.injects
+
+    @property
     def filters(self) -> tuple[Filter, ...]:
         """Those of every job, then this Job's own."""
         return global_filters() + self.declared.filters

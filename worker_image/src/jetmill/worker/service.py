@@ -237,9 +237,10 @@ class Service:
             ghost.cancel()
         if slots.ghosts:
             await asyncio.wait(set(slots.ghosts), timeout=GHOST_SECONDS)
-        left = len(slots.tasks)
+        left = slots.in_hand
         if left:
             log.error("worker_left_unsettled", worker=self.id, tasks=left)
+            slots.closed = True
             for task in list(slots.tasks):
                 task.cancel()
             await slots.wait_empty(1.0)
