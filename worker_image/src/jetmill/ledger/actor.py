@@ -40,6 +40,8 @@ class Actor:
         self.worker = worker
         self.lease_seconds_of = lease_seconds_of
         self.presence_ttl_seconds = presence_ttl_seconds
+        self.now = bus.link.now
+        """The server's clock, µs."""
         self._prefix = secrets.token_hex(8)
         self._count = count(1)
         self._unreadable: set[str] = set()
@@ -47,10 +49,6 @@ class Actor:
     def make_lease(self) -> str:
         """An id that no other claim has: random for the process, counted within it."""
         return f"{self._prefix}-{next(self._count)}"
-
-    def now(self) -> int:
-        """The server's clock, µs."""
-        return self.bus.link.now()
 
     def decode_hint(self, delivery: Delivery) -> Record | None:
         """The record in a hint's body, or None: then the ledger's word counts alone. Logged once for each Job."""

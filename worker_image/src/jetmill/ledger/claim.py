@@ -10,7 +10,8 @@ wait, and comes back with what was sent only where the answer was not a plain ye
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from jetmill.bus.ports import Bus, Delivery
 from jetmill.errors import BusError, CodecError, RefusedError
@@ -26,8 +27,7 @@ from jetmill.protocol.state import State
 __all__ = ["Claim", "Claimer", "Start"]
 
 
-@dataclass(slots=True)
-class Start:
+class Start(msgspec.Struct):
     """A delivery on its way to a claim."""
 
     delivery: Delivery
@@ -77,9 +77,9 @@ class Claimer:
         lease = actor.make_lease()
         hint = actor.decode_hint(delivery)
         start = Start(delivery, hint, lease, max_retries)
-        seq = delivery.seq
-        if seq is not None and hint is not None and _is_plain_sailing(hint, delivery):
-            entry = Entry(delivery.id, seq, delivery.time, hint)
+        seq, time = delivery.seq, delivery.time
+        if seq is not None and hint is not None and _is_plain_sailing(hint, time):
+            entry = Entry(delivery.id, seq, time, hint)
             start.sent = actor.send(entry, make_claim(actor, entry, lease=lease, limit=max_retries(hint)))
         return start
 
@@ -137,12 +137,12 @@ class Claimer:
         return last.record.state is State.CANCELLING
 
 
-def _is_plain_sailing(hint: Record, delivery: Delivery) -> bool:
-    """Tell whether a hint with Jm-Seq can be claimed without a look: whole, due, without gate and not too late."""
+def _is_plain_sailing(hint: Record, time: int) -> bool:
+    """Tell whether a hint with Jm-Seq of `time` can be claimed without a look: whole, due, no gate, not too late."""
     return (
-        hint.waiting
+        (hint.state is State.QUEUED or hint.waiting)
         and hint.gate is None
         and has_payload(hint)
-        and (hint.due is None or hint.due <= delivery.time)
-        and not (hint.call is not None and is_expired(hint, hint, held_since=delivery.time))
+        and (hint.due is None or hint.due <= time)
+        and not (hint.call is not None and is_expired(hint, hint, held_since=time))
     )

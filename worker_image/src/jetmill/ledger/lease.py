@@ -6,7 +6,6 @@ And what comes before and after it: a record that is on its way to the ledger.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,8 +15,7 @@ from jetmill.protocol.record import Call, Entry, PayloadRef, Record
 _NO_CALL = Call()
 
 
-@dataclass(slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """A record that was sent to follow another; the answer tells whether it does."""
 
     last: Entry
@@ -32,8 +30,7 @@ class Sent:
         return Entry(self.last.id, answer.result(), self.record.time, self.record)
 
 
-@dataclass(slots=True)
-class Claim:
+class Claim(msgspec.Struct):
     """A job in hand: it may be run, and has to be settled."""
 
     entry: Entry

@@ -13,7 +13,7 @@ append outcome, E own claim ── accepted ──▶ (retrying: put `at`, confi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from jetmill.errors import CodecError
 from jetmill.ledger.actor import Actor
@@ -26,8 +26,7 @@ from jetmill.protocol.state import Reason, State
 from jetmill.protocol.step import build_outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What stands after an attempt."""
 
     entry: Entry | None

@@ -22,6 +22,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from jetmill.client.filter import Filter
 from jetmill.errors import BusError, InvalidPayloadError
 from jetmill.ledger.lease import Claim
 from jetmill.protocol.outcome import Cancelled, Interrupted, Outcome, Succeeded
@@ -108,10 +109,9 @@ class Attempt:
         self.running = True
         failure: Failure | None = None
         result: bytes | None = None
+        filters = self.served.filters
         try:
-            result = await self._execute()
-        except asyncio.CancelledError as err:
-            failure = self._describe(err)
+            result = await self._execute(filters)
         except BaseException as err:  # noqa: BLE001 - the edge: what a handler raises (SystemExit too) is its outcome
             failure = self._describe(err)
         self.running = False
@@ -125,7 +125,6 @@ class Attempt:
             outcome = self.conclude(failure)
         elif result is not None:
             outcome = await self._succeed(result)
-        filters = self.served.filters
         return await run_performed(filters, self.context, outcome) if filters else outcome
 
     def _calm_down(self) -> None:
@@ -219,12 +218,13 @@ class Attempt:
         except (FailureError, BusError) as err:
             return self.conclude(self._describe(err))
 
-    async def _execute(self) -> bytes | None:
-        served, payload = self.served, self.claim.payload
-        if served.is_plain and payload is not None and served.handler is not None:  # what most are, in few steps
-            value = await served.handler.function(**self._decode(payload))
-            return None if value is None else encode_result(value, max_bytes=self._parts.settings.result_max_bytes)
-        return await self._execute_any()
+    async def _execute(self, filters: tuple[Filter, ...]) -> bytes | None:
+        served, payload = self.served, self.claim.source.payload
+        if not served.is_plain or filters or payload is None:
+            return await self._execute_any(filters)
+        assert served.handler is not None
+        value = await served.handler.function(**self._decode(payload))  # what most are, in few steps
+        return None if value is None else encode_result(value, max_bytes=self._parts.settings.result_max_bytes)
 
     def _decode(self, payload: Any) -> dict[str, Any]:
         """The handler's arguments."""
@@ -235,12 +235,11 @@ class Attempt:
         except InvalidPayloadError as err:
             raise _Misfit(err) from err
 
-    async def _execute_any(self) -> bytes | None:
+    async def _execute_any(self, filters: tuple[Filter, ...]) -> bytes | None:
         claim, served = self.claim, self.served
         payload: Any = claim.payload
         if payload is None and claim.payload_ref is not None:
             payload = await fetch_payload(self._parts.bus, claim.payload_ref)
-        filters = served.filters
         if filters:
             await run_performing(filters, self.context)
         if served.kind == "process":

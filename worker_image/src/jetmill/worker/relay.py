@@ -58,6 +58,16 @@ class Relay(Generic[T, R]):
             self._spawn(self._run())
 
     async def _run(self) -> None:
+        try:
+            waiting = self._run_ready()
+        finally:
+            self._running = False
+            self._go_on()
+        if waiting is not None:
+            await self._finish(*waiting)
+
+    def _run_ready(self) -> tuple[T, Awaitable[R]] | None:
+        """Run what is ready, up to the first that waits: it, and what is left of it."""
         task = asyncio.current_task()
         ready, context = self._ready, self._context
         while ready:
@@ -71,18 +81,12 @@ class Relay(Generic[T, R]):
             except BaseException as err:
                 self._failed(item, err)
                 if not isinstance(err, Exception):
-                    self._running = False
-                    self._go_on()
                     raise
             else:
-                self._running = False
-                self._go_on()
-                await self._finish(item, _drive(coroutine, own, waits_for))
-                return
+                return item, _drive(coroutine, own, waits_for)
             if task is None or task.cancelling() or getattr(task, "_must_cancel", False):
                 break  # it was told to stop and did not wait for it: the next one must not be told in its stead
-        self._running = False
-        self._go_on()
+        return None
 
     async def _finish(self, item: T, rest: Awaitable[R]) -> None:
         try:

@@ -53,13 +53,9 @@ class Served:
         """The handler asks for its context or for resources."""
         return self.handler is not None and bool(self.handler.binding.injections)
 
-    @property
-    def is_plain(self) -> bool:
-        """The handler is a coroutine function that wants nothing but its payload, and nothing stands around it."""
-        return self._is_bare and not self.filters
-
     @cached_property
-    def _is_bare(self) -> bool:
+    def is_plain(self) -> bool:
+        """The handler is a coroutine function that wants nothing but its payload."""
         return self.kind == "async" and self.handler is not None and not self.injects
 
     @property

@@ -48,6 +48,7 @@ class Slots:
         self._parts = parts
         self._served = served
         self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._context = contextvars.copy_context()
         self._namespace = parts.bus.subjects.namespace
         self.intake: Intake | None = None
@@ -231,11 +232,11 @@ class Slots:
             return Failed(Reason.UNKNOWN_HANDLER, build_plain_error("UnknownHandlerError", served.missing))
         if self._parts.settings.log_jobs:
             log.info("job_started", job=served.job, job_id=attempt.claim.entry.id, attempt=attempt.context.attempt)
-        begin = self._loop.time()
+        begin = self._time()
         numbers = self._parts.metrics.of(served.job)
         numbers.latency.observe(max(0.0, (attempt.context.facts.started - attempt.claim.delivery.time) / 1e6))
         outcome = await attempt.perform()
-        seconds = self._loop.time() - begin
+        seconds = self._time() - begin
         numbers.run.observe(seconds)
         self.service_seconds += _SMOOTHING * (seconds - self.service_seconds)
         return outcome
@@ -248,7 +249,12 @@ class Slots:
         assert self.intake is not None
         self.attempts.pop(claim.entry.id, None)
         self.intake.freed(claim.delivery)
-        sent = self._parts.claimer.send_outcome(claim, outcome)
+        try:
+            sent = self._parts.claimer.send_outcome(claim, outcome)
+        except Exception as err:
+            log.exception("delivery_failed", job=claim.delivery.job, job_id=claim.delivery.id, error=str(err))
+            self._finish(claim.delivery)
+            return
         if sent is None:
             self._spawn(self._settle(attempt, outcome, None))
         else:

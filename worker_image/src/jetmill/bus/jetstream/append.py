@@ -69,10 +69,10 @@ class _Single(Call):
         except msgspec.MsgspecError:
             self.settle_failed(BusError(f"{self.subject}: the answer to an append is no ack"))
             return True
-        if ack.error is None:
-            self.settle(ack.seq)
-        else:
+        if ack.error is not None:
             self.settle_failed(wire.make_error(ack.error, self.subject))
+        elif not self.future.done():
+            self.future.set_result(ack.seq)
         return True
 
     def fail(self, error: BusError) -> None:
@@ -209,7 +209,8 @@ class Appender:
         options = self._options
         self._pace.observe(self.link.loop.time(), ended=self._ended, in_flight=0 if self._batches else self._singles)
         self._ended = 0
-        while self._alone and self._singles < options.singles_in_flight:
+        singles_in_flight = options.singles_in_flight
+        while self._alone and self._singles < singles_in_flight:
             self._send_single(self._alone.popleft())
         queue = self._queue
         while queue:
@@ -217,7 +218,7 @@ class Appender:
                 if self._batches >= options.batches_in_flight:
                     break  # meanwhile the next batch grows
                 self._send_batch(self._take_members())
-            elif self._singles < options.singles_in_flight:
+            elif self._singles < singles_in_flight:
                 self._send_single(queue.popleft())
             else:
                 break

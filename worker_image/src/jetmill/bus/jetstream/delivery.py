@@ -36,7 +36,7 @@ class Delivery(Frame):
     another connection too: `publish(reply, b"+WPI")`.
     """
 
-    __slots__ = ("_ack_tokens", "_link")
+    __slots__ = ("_link",)
 
     def __init__(self, link: Link, subject_raw: bytes, reply_raw: bytes, head: bytes | None, payload: bytes) -> None:
         self.subject_raw = subject_raw
@@ -44,7 +44,6 @@ class Delivery(Frame):
         self.head = head
         self.payload = payload
         self._link = link
-        self._ack_tokens: list[bytes] | None = None
 
     @property
     def ack_token(self) -> wire.AckToken:
@@ -69,19 +68,12 @@ class Delivery(Frame):
     @property
     def num_delivered(self) -> int:
         """How often the message was delivered, this time included."""
-        return int(self._split()[4])
+        return self.ack_token.num_delivered
 
     @property
     def timestamp_us(self) -> int:
         """When the stream stored the message, µs since the epoch by the server's clock."""
-        return int(self._split()[7]) // 1000
-
-    def _split(self) -> list[bytes]:
-        """For the two numbers that are asked of every job."""
-        tokens = self._ack_tokens
-        if tokens is None:
-            tokens = self._ack_tokens = wire.split_ack_subject(self.reply_raw)
-        return tokens
+        return self.ack_token.timestamp_us
 
     def ack(self) -> None:
         """Done with."""

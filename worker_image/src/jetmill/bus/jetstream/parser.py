@@ -49,12 +49,7 @@ class FrameParser:
     async def parse(self, data: bytes = b"") -> None:
         """Take what was read and call back for each whole message; raises ProtocolError for what is no NATS."""
         if self._parts:
-            self._parts.append(data)
-            self._have += len(data)
-            if self._have < self._need:
-                return
-            data = b"".join(self._parts)
-            self.reset()
+            data = self._join(data)
         at, end = 0, len(data)
         callbacks = self.callbacks
         while at < end:
@@ -76,11 +71,13 @@ class FrameParser:
                 callback = callbacks.get(args[2])
                 if callback is None:
                     await self._pass_on(args, data[start:stop])
-                elif operation == _M:
-                    self._call(callback, args, args[3] if len(args) == 5 else b"", None, data[start:stop])
                 else:
-                    body = start + int(args[-2])
-                    self._call(callback, args, args[3] if len(args) == 6 else b"", data[start:body], data[body:stop])
+                    body = start + int(args[-2]) if operation == _H else start
+                    reply = args[3] if len(args) == (6 if operation == _H else 5) else b""
+                    try:
+                        callback(args[1], reply, data[start:body] or None, data[body:stop])
+                    except Exception as error:  # noqa: BLE001 (one callback's fault must not end the connection of all)
+                        self._report(args[1], error)
                 at = stop + 2
             else:
                 line = data[at:eol]
@@ -90,13 +87,20 @@ class FrameParser:
             self._parts = [data[at:]]
             self._have = end - at
 
-    def _call(self, callback: RawCallback, args: list[bytes], reply: bytes, head: bytes | None, payload: bytes) -> None:
-        try:
-            callback(args[1], reply, head, payload)
-        except Exception as error:  # noqa: BLE001 (one callback's fault must not end the connection of all others)
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"callback for {args[1]!r} failed", "exception": error}
-            )
+    def _join(self, data: bytes) -> bytes:
+        """What was read before and now, once there is enough of it for the message that it begins with."""
+        self._parts.append(data)
+        self._have += len(data)
+        if self._have < self._need:
+            return b""
+        whole = b"".join(self._parts)
+        self.reset()
+        return whole
+
+    def _report(self, subject: bytes, error: Exception) -> None:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": f"callback for {subject!r} failed", "exception": error}
+        )
 
     async def _pass_on(self, args: list[bytes], data: bytes) -> None:
         """A message of nats-py's own subscriptions."""

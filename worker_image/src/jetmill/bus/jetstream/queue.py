@@ -38,14 +38,21 @@ class _ConsumerInfo(msgspec.Struct):
 
 
 class JetStreamDelivery(RawDelivery):
-    """The port `Delivery`."""
+    """The port `Delivery`; what every job is asked for is read at once."""
 
-    __slots__ = ("band", "id", "job")
+    __slots__ = ("band", "deliveries", "id", "job", "time")
 
     def __init__(
         self, job: str, band: Band, link: Link, subject_raw: bytes, reply_raw: bytes, head: bytes | None, payload: bytes
     ) -> None:
-        super().__init__(link, subject_raw, reply_raw, head, payload)
+        self.subject_raw = subject_raw
+        self.reply_raw = reply_raw
+        self.head = head
+        self.payload = payload
+        self._link = link
+        tokens = wire.split_ack_subject(reply_raw)
+        self.deliveries = int(tokens[4])
+        self.time = int(tokens[7]) // 1000
         self.job = job
         self.band: Band = band
         self.id = subject_raw[subject_raw.rfind(b".") + 1 :].decode()
@@ -66,16 +73,6 @@ class JetStreamDelivery(RawDelivery):
         else:
             text = self.header(SEQ_HEADER)
         return int(text) if text is not None and text.isdigit() else None
-
-    @property
-    def time(self) -> int:
-        """See the port."""
-        return self.timestamp_us
-
-    @property
-    def deliveries(self) -> int:
-        """See the port."""
-        return self.num_delivered
 
     @property
     def token(self) -> str:
