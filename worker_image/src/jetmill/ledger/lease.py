@@ -10,6 +10,7 @@ import asyncio
 import msgspec
 
 from jetmill.bus.ports import Delivery
+from jetmill.errors import BusError
 from jetmill.protocol.record import Call, Entry, PayloadRef, Record
 
 _NO_CALL = Call()
@@ -24,10 +25,11 @@ class Sent(msgspec.Struct, frozen=True):
 
     def accepted(self) -> Entry | None:
         """Where the record lies, once that was answered; None: refused, or nobody knows."""
-        answer = self.answer
-        if answer.cancelled() or answer.exception() is not None:
+        try:
+            seq = self.answer.result()
+        except (BusError, asyncio.CancelledError):
             return None
-        return Entry(self.last.id, answer.result(), self.record.time, self.record)
+        return Entry(self.last.id, seq, self.record.time, self.record)
 
 
 class Claim(msgspec.Struct):

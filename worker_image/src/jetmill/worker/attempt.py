@@ -65,6 +65,7 @@ class Attempt:
         "_stopper",
         "_work",
         "abandoned",
+        "began",
         "cause",
         "claim",
         "context",
@@ -88,6 +89,8 @@ class Attempt:
         self.context = context
         self.timeout_seconds = context.facts.timeout_seconds
         self.cause: Stop | None = None
+        self.began = 0.0
+        """When the handler was started, seconds of the loop's clock."""
         self.running = False
         """The handler (or what belongs to it) has the word."""
         self.abandoned = False
@@ -109,9 +112,14 @@ class Attempt:
         self.running = True
         failure: Failure | None = None
         result: bytes | None = None
-        filters = self.served.filters
+        served, payload = self.served, self.claim.source.payload
+        filters = served.filters
         try:
-            result = await self._execute(filters)
+            if served.is_plain and not filters and payload is not None:  # as most are: no more steps than needed
+                value = await served.function(**self._decode(payload))
+                result = self._encode(value)
+            else:
+                result = await self._execute(filters)
         except BaseException as err:  # noqa: BLE001 - the edge: what a handler raises (SystemExit too) is its outcome
             failure = self._describe(err)
         self.running = False
@@ -218,14 +226,6 @@ class Attempt:
         except (FailureError, BusError) as err:
             return self.conclude(self._describe(err))
 
-    async def _execute(self, filters: tuple[Filter, ...]) -> bytes | None:
-        served, payload = self.served, self.claim.source.payload
-        if not served.is_plain or filters or payload is None:
-            return await self._execute_any(filters)
-        assert served.handler is not None
-        value = await served.handler.function(**self._decode(payload))  # what most are, in few steps
-        return None if value is None else encode_result(value, max_bytes=self._parts.settings.result_max_bytes)
-
     def _decode(self, payload: Any) -> dict[str, Any]:
         """The handler's arguments."""
         handler = self.served.handler
@@ -235,7 +235,10 @@ class Attempt:
         except InvalidPayloadError as err:
             raise _Misfit(err) from err
 
-    async def _execute_any(self, filters: tuple[Filter, ...]) -> bytes | None:
+    def _encode(self, value: Any) -> bytes | None:
+        return encode_result(value, max_bytes=self._parts.settings.result_max_bytes)
+
+    async def _execute(self, filters: tuple[Filter, ...]) -> bytes | None:
         claim, served = self.claim, self.served
         payload: Any = claim.payload
         if payload is None and claim.payload_ref is not None:
@@ -255,7 +258,7 @@ class Attempt:
             async with AsyncExitStack() as stack:
                 arguments |= await self._parts.resources.fill(handler.binding.injections, self.context, stack)
                 value = await self._call(handler.function, arguments)
-        return None if value is None else encode_result(value, max_bytes=self._parts.settings.result_max_bytes)
+        return self._encode(value)
 
     async def _call(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         if self.served.kind == "async":

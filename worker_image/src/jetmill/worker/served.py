@@ -39,6 +39,7 @@ class Served:
         self.handler = handler
         self.declared = handler.declared if handler is not None else _NO_OPTIONS
         self.missing = missing
+        self.function: Callable[..., Any] = handler.function if handler is not None else _no_handler
         self.kind: Kind = decide_kind(settings, self.declared, is_async=handler is not None and handler.is_async)
         self._policy = decide_retry_policy(_NO_CALL, settings, self.declared)
         self.default_timeout_seconds = decide_timeout_seconds(_NO_CALL, settings, self.declared)
@@ -86,6 +87,10 @@ class Served:
         if self.settings.concurrency is not None:
             return self.settings.concurrency
         return min(slots, os.cpu_count() or 1) if self.kind == "process" else slots
+
+
+def _no_handler() -> None:
+    raise AssertionError("a Job without a handler was run")
 
 
 def build_served(job: str, settings: JobSettings | None, registry: Registry, resources: Resources) -> Served:

@@ -58,7 +58,7 @@ class Slots:
         """Tasks of handlers that were abandoned and have not ended."""
         self.attempts: dict[str, Attempt] = {}
         self._unsettled = 0
-        self._relay = Relay(self._run, done=self._end, failed=self._fail, spawn=self._spawn, context=self._context)
+        self._relay = Relay(self._begin, done=self._end, failed=self._fail, spawn=self._spawn, context=self._context)
         self.interrupting = False
         """What is claimed from now on is not started any more."""
         self.closed = False
@@ -194,7 +194,8 @@ class Slots:
         assert self.intake is not None
         self.intake.settled(delivery)
         self._unsettled -= 1
-        self._note_emptied()
+        if not self._unsettled:
+            self._note_emptied()
 
     # --- run
 
@@ -224,25 +225,25 @@ class Slots:
         )
         return JobContext(facts, self._parts.host)
 
-    async def _run(self, attempt: Attempt) -> Outcome:
+    def _begin(self, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:
         served = attempt.served
         if self.interrupting:
-            return Interrupted()
+            return _conclude(Interrupted())
         if served.missing:
-            return Failed(Reason.UNKNOWN_HANDLER, build_plain_error("UnknownHandlerError", served.missing))
+            return _conclude(Failed(Reason.UNKNOWN_HANDLER, build_plain_error("UnknownHandlerError", served.missing)))
         if self._parts.settings.log_jobs:
             log.info("job_started", job=served.job, job_id=attempt.claim.entry.id, attempt=attempt.context.attempt)
-        begin = self._time()
         numbers = self._parts.metrics.of(served.job)
         numbers.latency.observe(max(0.0, (attempt.context.facts.started - attempt.claim.delivery.time) / 1e6))
-        outcome = await attempt.perform()
-        seconds = self._time() - begin
-        numbers.run.observe(seconds)
-        self.service_seconds += _SMOOTHING * (seconds - self.service_seconds)
-        return outcome
+        attempt.began = self._time()
+        return attempt.perform()
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         """A handler has ended."""
+        if attempt.began:
+            seconds = self._time() - attempt.began
+            self._parts.metrics.of(attempt.served.job).run.observe(seconds)
+            self.service_seconds += _SMOOTHING * (seconds - self.service_seconds)
         if attempt.abandoned:
             return
         claim = attempt.claim
@@ -353,6 +354,11 @@ class Slots:
             self._drop(attempt.task)
             self.ghosts.add(attempt.task)
             attempt.task.add_done_callback(self.ghosts.discard)
+
+
+async def _conclude(outcome: Outcome) -> Outcome:
+    """The outcome of an attempt whose handler is not started."""
+    return outcome
 
 
 def _enqueued(entry: Entry, source: Record) -> int:

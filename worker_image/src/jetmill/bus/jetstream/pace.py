@@ -3,9 +3,10 @@
 A batch costs an R1 file stream a temporary store (some milliseconds), whatever its size; a single costs a sync where
 the server syncs always (200 µs and more), and next to nothing where it does not (10 µs). From LARGE_BATCH on a batch
 costs the server no more than its members alone, whatever these cost, and spares us their answers. Whether a smaller
-one pays has to be measured: the price of a single is watched while the server, not we, is what everything waits for: when answers were still missing each time we looked.
-The cheapest of the last samples counts, for a busy machine makes samples dearer than they are and batches leave no
-singles to correct it by; for the same reason the price is forgotten, and measured anew, every few seconds.
+one pays has to be measured: the price of a single is watched while the server, not we, is what everything waits for:
+when answers were still missing each time we looked. The cheapest of the last samples counts, for a busy machine makes
+samples dearer than they are and batches leave no singles to correct it by; for the same reason the price is forgotten,
+and measured anew, every few seconds.
 """
 
 from __future__ import annotations
