@@ -256,9 +256,10 @@ class Service:
             ghost.cancel()
         if slots.ghosts:
             await asyncio.wait(set(slots.ghosts), timeout=GHOST_SECONDS)
-        left = len(slots.tasks)
+        left = slots.in_hand
         if left:
             log.error("worker_left_unsettled", worker=self.id, tasks=left)
+            slots.closed = True
             for task in list(slots.tasks):
                 task.cancel()
             await slots.wait_empty(1.0)
@@ -360,8 +361,9 @@ class Service:
             intake.serve(job, limit=served.limit(intake.slots))
 
     def _note_unknown(self, job: str) -> None:
+        """A job was given back; the intake is in the middle of it, so its Job is left alone from the next turn on."""
         self._holds.hold_again(job)
-        self._follow(job)
+        asyncio.get_running_loop().call_soon(self._follow, job)
 
     def _serve_health(self) -> None:
         from jetmill.worker.health import HealthServer
