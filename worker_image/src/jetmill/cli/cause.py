@@ -70,6 +70,14 @@ def decide_job_causes(seen: Seen) -> list[Cause]:
         causes.append(
             Cause("draining", f"all {len(serving)} workers of {seen.job} are about to leave", "start another")
         )
+    elif all(seen.job in worker.missing for worker in live):
+        causes.append(
+            Cause(
+                "unknown_handler",
+                f"none of the {len(live)} workers of {seen.job} knows its handler",
+                "deploy one that does: in 15 minutes (JETMILL_UNKNOWN_HANDLER_SECONDS) its jobs fail",
+            )
+        )
     elif waiting and all(worker.busy >= worker.slots for worker in live):
         slots = sum(worker.slots for worker in live)
         causes.append(
