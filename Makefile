@@ -38,12 +38,23 @@ unit: $(STAMP) ## Tests without any I/O of ours
 
 .PHONY: conformance integration
 conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-server
-	$(PYTEST) -n 2 tests/conformance
+	$(PYTEST) -n 2 -m "not cluster" tests/conformance
 
 integration: $(STAMP) ## Worker, client, command line and examples, on a real nats-server
 	$(PYTEST) -n 2 tests/integration
 
 ##@ Beyond test
+
+.PHONY: check-fields
+check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, which ran and passed
+	@rm -f build/fields.json
+	$(PYTEST) -q -n 2 -m "field and not cluster" tests/unit tests/conformance tests/integration
+	$(if $(JETMILL_TEST_KUBECONFIG),$(PYTEST) -q -m "field and cluster" tests/cluster)
+	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
+
+.PHONY: test-cluster
+test-cluster: $(STAMP) ## On a real Kubernetes API: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind)
+	$(PYTEST) -m "cluster or e2e" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
 
 .PHONY: mutants bench
 mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must fail

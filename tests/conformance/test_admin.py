@@ -59,6 +59,7 @@ async def test_applying_a_job_again_keeps_its_hints(bus: Bus) -> None:
     assert (await Taker(bus, want=1).next()).id == hint.id
 
 
+@pytest.mark.field("Job.spec.leaseSeconds")
 async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bus, place: Place) -> None:
     await bus.admin.apply_job(make_settings(lease_seconds=600.0))
     await bus.admin.apply_job(make_settings(lease_seconds=1.0))
@@ -69,6 +70,7 @@ async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bu
     assert (await taker.next()).deliveries == 2
 
 
+@pytest.mark.field("Job.spec.suspend")
 async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> None:
     await bus.admin.apply_job(make_settings())
     await bus.admin.apply_job(make_settings(suspend=True))
@@ -78,6 +80,7 @@ async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> Non
     assert (await bus.queue.depth(JOB)).ready == 1
     assert taker.taken == []
     await bus.admin.apply_job(make_settings())
+    taker.pull.renew()
     assert (await taker.next()).id == hint.id
 
 
@@ -87,6 +90,7 @@ async def test_a_job_may_begin_suspended(bus: Bus) -> None:
     taker = Taker(bus, want=1)
     assert (await bus.queue.depth(JOB)).ready == 1
     await bus.admin.apply_job(make_settings())
+    taker.pull.renew()
     await taker.next()
 
 

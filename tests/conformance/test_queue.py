@@ -433,3 +433,17 @@ async def test_a_fired_hint_has_a_sequence_of_its_own(queue: Bus) -> None:
     await taker.next()
     await queue.queue.purge(JOB, hint.id, up_to=2)
     assert await queue.queue.hinted(JOB) == {hint.id}
+
+
+async def test_renewing_asks_for_no_more_than_was_wanted(queue: Bus) -> None:
+    taker = Taker(queue, want=3)
+    hints = await publish(queue, 1)
+    await taker.next()
+    taker.pull.renew()
+    assert taker.pull.outstanding == 2
+    hints += await publish(queue, 4)
+    taker.pull.renew()
+    await taker.several(2)
+    await depth_is(queue, ready=2, in_flight=3)
+    assert len(set(taker.ids)) == 3
+    assert set(taker.ids) < {hint.id for hint in hints}

@@ -35,7 +35,7 @@ class Case:
     server: str | None = None
     """A part of what an API server says, where that differs."""
     at: str | None = None
-    """The path that an API server names, where that is another one; empty: none."""
+    """The path that an API server names, where that is another one."""
     only: str = ""
     """models or server; empty: both."""
     why: str = ""

@@ -100,6 +100,7 @@ def test_defaults_are_whole_and_without_nulls() -> None:
     }
 
 
+@pytest.mark.field("*.status.observedGeneration")
 @each_kind
 def test_what_nobody_has_seen_yet_is_not_current(definition: Definition) -> None:
     status = build_object_schema(definition)["properties"]["status"]

@@ -78,7 +78,8 @@ SPECS = {
         "handler: 'a:b'\n  worker: {executor: fast}",
         (
             "6: spec.worker.executor: 'fast': input should be 'auto', 'async', 'thread' or 'process'; "
-            "where handlers run: auto (async functions on the event loop, others on threads), async, thread or process"
+            "where handlers run: auto (as the decorator says, else async functions on the event loop, others on "
+            "threads), async, thread or process"
         ),
     ),
     "text for a mapping": (

@@ -12,8 +12,8 @@ from jetmill.bus.ports import Delivery
 from jetmill.protocol.record import JobSettings
 from jetmill.protocol.subject import BANDS
 from jetmill.worker.intake import MAX_UNSETTLED, Intake
+from support.rig import Rig
 from support.wait import eventually
-from unit.worker.conftest import Rig
 
 
 class Field:

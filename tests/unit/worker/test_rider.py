@@ -8,9 +8,9 @@ from typing import Any
 from jetmill.protocol.state import State
 from jetmill.worker import Worker
 from jetmill.worker.context import JobContext
+from support.rig import Rig
 from support.taker import Taker
 from support.wait import eventually, soon
-from unit.worker.conftest import Rig
 
 LENGTH = "unit.worker.plain_jobs:length"
 

@@ -91,6 +91,6 @@ class JobStatus(Status):
     workers: Workers | None = None
     """The workers."""
     scaling: ScalingStatus | None = None
-    """The last decision about their number that changed something, or that could not."""
+    """The last decision about the number of workers that changed something, or that could not."""
     next_retry_time: Time | None = None
     """When the operator tries again, after something failed."""

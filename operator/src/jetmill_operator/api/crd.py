@@ -30,6 +30,7 @@ _NAME_RULE = build_rule(
     "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",
     "metadata.name becomes a part of NATS subjects: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a "
     "letter or digit",
+    field=".metadata.name",
 )
 _RIDES_RULE = build_rule(
     "!has(self.spec.worker) || !has(self.spec.worker.from) || self.spec.worker.from.name != self.metadata.name",
@@ -169,7 +170,7 @@ def build_object_schema(definition: Definition) -> Schema:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},  # so that a rule can name it
             "spec": build_schema(definition.spec),
             "status": {**build_schema(definition.status), "default": dict(UNOBSERVED)},
         },

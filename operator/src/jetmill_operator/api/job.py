@@ -70,11 +70,16 @@ def _refuse_no_schema(schema: dict[str, Any]) -> dict[str, Any]:
     import jsonschema_rs
 
     try:
-        jsonschema_rs.validator_for(schema)
+        jsonschema_rs.validator_for(schema, retriever=_fetch_nothing)
     except (ValueError, jsonschema_rs.ValidationError) as err:
         what = str(err).partition("\n")[0]
         raise build_refusal("", f"no JSON Schema: {what}", "see https://json-schema.org/specification") from err
     return schema
+
+
+def _fetch_nothing(uri: str) -> Any:
+    """Keep a schema from making the operator ask addresses or read files of its choice."""
+    raise ValueError(f"{uri} is not fetched: write it below $defs")
 
 
 JsonSchema = Annotated[Opaque, AfterValidator(_refuse_no_schema)]
@@ -86,7 +91,8 @@ class PayloadSpec(Part):
     json_schema: Annotated[JsonSchema | None, Field(alias="schema")] = None
     """A JSON Schema (draft 2020-12 unless it says otherwise) that payloads must fit, checked when they are enqueued."""
     max_bytes: Annotated[int, Field(ge=2, le=MAX_PAYLOAD_BYTES)] = 1_048_576
-    """The largest payload and the largest result, in bytes of JSON, 2 to 67108864 (64 MiB)."""
+    """The largest payload and the largest result, in bytes of JSON, 2 to 67108864 (64 MiB); 1048576 (1 MiB) if not
+    given."""
 
 
 class RetentionSpec(Part):
@@ -114,13 +120,15 @@ class ScalingSpec(Part):
     )
 
     min_replicas: Annotated[int, Field(ge=0, le=MAX_REPLICAS)] = 0
-    """The fewest workers, 0 to 1000; with 0 the first job starts one."""
+    """The fewest workers, 0 to 1000; with 0 (if not given) the first job starts one."""
     max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] = 10
-    """The most workers, 1 to 1000."""
+    """The most workers, 1 to 1000; 10 if not given."""
     target_drain_seconds: Annotated[float, Field(ge=1, le=86_400)] = 30
-    """So many workers are wanted that the backlog is done in this time: seconds, 1 to 86400 (a day)."""
+    """So many workers are wanted that the backlog is done in this time: seconds, 1 to 86400 (a day); 30 if not
+    given."""
     cooldown_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
-    """For how long fewer workers must have been enough before one is stopped: seconds, 0 to 86400 (a day)."""
+    """For how long fewer workers must have been enough before one is stopped: seconds, 0 to 86400 (a day); 60 if
+    not given."""
 
     @model_validator(mode="after")
     def _ordered(self) -> ScalingSpec:
@@ -172,7 +180,8 @@ class JobSpec(Part):
     timeout_seconds: Annotated[float, Field(gt=0, le=WEEK_SECONDS)] | None = None
     """The longest that an attempt may run: seconds, above 0 and at most 604800 (a week); else 300."""
     lease_seconds: Annotated[int, Field(ge=1, le=600)] = 30
-    """After how long without a sign of life a worker counts as gone: whole seconds, 1 to 600."""
+    """After how long without a sign of life a worker counts as gone: whole seconds, 1 to 600; 30 if not
+    given."""
     retry: RetrySpec = RetrySpec()
     """What happens after an attempt that failed; the decorator says it for what is left out."""
     payload: PayloadSpec = PayloadSpec()
@@ -184,7 +193,8 @@ class JobSpec(Part):
     suspend: bool = False
     """true: jobs are accepted and wait, none is started."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What happens to waiting jobs when the Job is deleted: Retain (they wait for it to come back) or Delete."""
+    """What happens to waiting jobs when the Job is deleted: Retain (if not given: they wait for it to come back)
+    or Delete (they are cancelled)."""
 
     @model_validator(mode="after")
     def _runs_one_thing(self) -> JobSpec:

@@ -12,9 +12,9 @@ for everywhere else. A table of refusals holds the two together.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator
 from pydantic import WithJsonSchema as Schema
@@ -29,9 +29,6 @@ ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", m
 """The name of an object of Kubernetes: an RFC 1123 subdomain."""
 DataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=253)]
 """A key in the data of a Secret or a ConfigMap."""
-Text = Annotated[str, Field(max_length=4_096)]
-Texts = Annotated[dict[str, Text], Field(max_length=64)]
-"""A mapping of texts, such as annotations."""
 Opaque = Annotated[dict[str, Any], Schema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
 """A mapping that the API server takes as it is."""
 
@@ -116,6 +113,35 @@ class Keyed:
                 raise build_refusal(f"{index}.{self.key}", f"{value} is there twice", "keep one of them")
             seen.add(value)
         return items
+
+
+@dataclass(frozen=True)
+class QualifiedKeys:
+    """Marks a mapping whose keys are Kubernetes' qualified names: a name, or a domain, '/' and a name."""
+
+    pattern: ClassVar = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._refuse_others, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        rule = f"self.all(key, key.size() <= 317 && key.matches('{self.pattern}'))"
+        message = "a key does not fit: write a name such as team, or a domain and a name such as example.com/team"
+        return {**handler(schema), RULES: [build_rule(rule, message)]}
+
+    def _refuse_others(self, items: Mapping[str, Any]) -> Mapping[str, Any]:
+        for key in items:
+            if len(key) > 317 or re.fullmatch(self.pattern, key) is None:
+                cure = "write a name such as team, or a domain and a name such as example.com/team"
+                raise build_refusal(key, "is a key that does not fit", cure)
+        return items
+
+
+Annotations = Annotated[dict[str, Annotated[str, Field(max_length=32_768)]], Field(max_length=64), QualifiedKeys()]
+"""Annotations of an object."""
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$", max_length=63)]
+Labels = Annotated[dict[str, LabelValue], Field(max_length=64), QualifiedKeys()]
+"""Labels of an object, or those that one must have."""
 
 
 def _build_int_or_text(pattern: str, cure: str) -> tuple[PlainValidator, Schema]:

@@ -12,12 +12,13 @@ from pydantic import ConfigDict, Field, model_validator
 
 from jetmill_operator.api.part import (
     RULES,
+    Annotations,
     DataKey,
     ObjectName,
     Part,
+    QualifiedKeys,
     Quantity,
     Share,
-    Texts,
     build_one_of,
     build_refusal,
     build_rule,
@@ -128,12 +129,15 @@ class EnvFromSource(Part):
         return self
 
 
+Quantities = Annotated[dict[str, Quantity], Field(max_length=16), QualifiedKeys()]
+
+
 class Resources(Part):
     """What a worker's container may use."""
 
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    requests: Quantities | None = None
     """What is set aside for it, by name: cpu in cores or millicores ("500m"), memory in bytes ("256Mi")."""
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    limits: Quantities | None = None
     """The most that it may use, by name, as in requests."""
 
 
@@ -242,7 +246,7 @@ class ServiceAccountSpec(Part):
 
     create: bool = False
     """true: a ServiceAccount named like the workers' Deployment is made, and the workers run as it."""
-    annotations: Texts | None = None
+    annotations: Annotations | None = None
     """Annotations of that ServiceAccount, such as the role that a cloud grants it."""
 
     @model_validator(mode="after")

@@ -8,12 +8,13 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 
 from jetmill_operator.api.part import (
     RULES,
+    Annotations,
     Keyed,
     Label,
+    Labels,
     LocalRef,
     ObjectName,
     Part,
-    Texts,
     build_refusal,
     build_rule,
 )
@@ -120,7 +121,8 @@ class WorkerSpec(Part):
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Jobs at once in one worker, 1 to 10000; if neither this nor the decorator says it, 50."""
     executor: Literal["auto", "async", "thread", "process"] | None = None
-    """Where handlers run: auto (async functions on the event loop, others on threads), async, thread or process."""
+    """Where handlers run: auto (as the decorator says, else async functions on the event loop, others on threads),
+    async, thread or process."""
     env: Annotated[list[EnvVar], Field(default_factory=list, max_length=256), Keyed("name")]
     """Environment variables of the worker: a list of {name, value} or {name, valueFrom}."""
     env_from: Annotated[list[EnvFromSource], Field(max_length=64)] | None = None
@@ -135,15 +137,15 @@ class WorkerSpec(Part):
     """The ServiceAccount that the workers run as, with its token mounted; if not given, the default without one."""
     service_account: ServiceAccountSpec | None = None
     """A ServiceAccount made for these workers, instead of one that is there."""
-    node_selector: Texts | None = None
+    node_selector: Labels | None = None
     """Labels that a node must have to run these workers."""
     tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = None
     """Taints of nodes that do not keep these workers away."""
     priority_class_name: ObjectName | None = None
     """The PriorityClass of the pods."""
-    pod_labels: Texts | None = None
+    pod_labels: Labels | None = None
     """Labels of the pods, beside the operator's own."""
-    pod_annotations: Texts | None = None
+    pod_annotations: Annotations | None = None
     """Annotations of the pods."""
     disruption_budget: DisruptionBudgetSpec | None = None
     """How many workers may be taken at once by drains of nodes; if not given, there is no such limit."""

@@ -7,9 +7,9 @@ nothing. Errors are those of `jetmill_operator.cluster.errors`. Every method is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Body = dict[str, Any]
 """A Kubernetes object."""
@@ -62,6 +62,12 @@ class Key:
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
+EventType = Literal["LISTED", "ADDED", "MODIFIED", "DELETED"]
+"""What a watch tells of an object: LISTED, it was there when the watch began; DELETED comes with its last state."""
+OnEvent = Callable[[Kind, EventType, Body], None]
+"""Told of each change; the body is the listener's own."""
+
+
 class Cluster(Protocol):
     """The objects of a cluster."""
 
@@ -75,20 +81,28 @@ class Cluster(Protocol):
         """The objects of a kind, by namespace and name; None: of all namespaces that are watched."""
         ...
 
-    async def create(self, kind: Kind, body: Body) -> Body:
-        """Create an object that must not be there yet; ConflictError if it is."""
+    async def owners(self, kind: Kind, namespace: str, name: str, field: str) -> frozenset[str]:
+        """The managers that own a field, as in `.spec.replicas`, or a part of it; none if the object is not there.
+
+        Who hands a field over asks first: with nobody owning it, it falls back to its default (a Deployment to one
+        replica).
+        """
+        ...
+
+    async def create(self, kind: Kind, body: Body, *, manager: str = OPERATOR) -> Body:
+        """Create an object that must not be there yet; ConflictError if it is. `metadata.generateName` is heeded."""
         ...
 
     async def apply(
         self, kind: Kind, body: Body, *, manager: str, subresource: str = "", force: bool = True, dry_run: bool = False
     ) -> Body:
         """Server-side apply by `manager`, and give the object as it then is. `subresource` is `""`, `status` or
-        `scale` (a Scale of autoscaling/v1); without `force`, ConflictError names who owns a field; with `dry_run`
-        nothing is written.
+        `scale` (a Scale of autoscaling/v1), which need an object; without `force`, ConflictError names who owns a
+        field; with `dry_run` nothing is written.
         """
         ...
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = OPERATOR) -> Body:
         """JSON merge patch; with `metadata.resourceVersion` in it, ConflictError if that is not the last;
         AbsentError.
         """

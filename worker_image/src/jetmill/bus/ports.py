@@ -135,6 +135,10 @@ class Pull(Protocol):
         """Ask for `count` more deliveries."""
         ...
 
+    def renew(self) -> None:
+        """Ask anew for what is wanted: a queue that was suspended may not have noticed that somebody waits."""
+        ...
+
     def stop(self) -> None:
         """Take nothing more; what is under way goes to another worker."""
         ...

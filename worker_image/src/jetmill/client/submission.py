@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from jetmill.bus.ports import Bus
 from jetmill.client.binding import encode_payload, parse_payload
 from jetmill.client.catalog import Catalog
+from jetmill.client.concurrency import build_key_gate
 from jetmill.client.filter import Creation, Filter, global_filters
 from jetmill.client.option import CallKeywords, CallOptions
 from jetmill.errors import JetmillError
@@ -159,6 +160,7 @@ class Submitter:
             band=options.priority or (declared.priority if declared is not None else "normal"),
             due=options.due(now),
             call=call,
+            gate=build_key_gate(options.concurrency_key, options.concurrency_policy),
         )
 
     async def _store(self, job_id: str, payload: bytes) -> PayloadRef:

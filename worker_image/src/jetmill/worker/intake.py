@@ -109,6 +109,13 @@ class Intake:
                 sources.append(source)
         self._wake()
 
+    def renew(self, job: str) -> None:
+        """Ask anew for a Job's deliveries, now that it is suspended no more."""
+        line = self._lines.get(job)
+        for source in line.sources if line is not None else ():
+            if source.pull is not None:
+                source.pull.renew()
+
     def drop(self, job: str) -> None:
         """Take nothing more of a Job, and give back what waits; what runs goes on and counts. Idempotent."""
         line = self._lines.get(job)

@@ -338,6 +338,7 @@ class Service:
                 await self.bus.admin.apply_job(handler.settings())
 
     def _note_settings(self, job: str, settings: JobSettings | None) -> None:
+        before = self._roster.served.get(job)
         if not self._roster.note(job, settings):
             return
         self.metrics.of(job)
@@ -346,6 +347,8 @@ class Service:
             self._intake.slots = self._roster.slots(self.settings.concurrency)
             for name in {*self._roster.jobs, job}:  # the limit of each may follow from the slots
                 self._follow(name)
+            if before is not None and before.settings.suspend and settings is not None and not settings.suspend:
+                self._intake.renew(job)
             self._heartbeat.poke()
 
     def _follow(self, job: str) -> None:

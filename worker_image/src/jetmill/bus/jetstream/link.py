@@ -28,6 +28,7 @@ from jetmill.errors import BusError, ConfigError, DisconnectedError, NoAnswerErr
 _T = TypeVar("_T")
 _SWEEP_SECONDS = 0.25
 _CLOSE_SECONDS = 2.0
+_SECRET = re.compile(r"[^,/@]*@")
 _DENIED = re.compile(r'permissions violation for (publish|subscription)[^"]*"([^"]*)"', re.IGNORECASE)
 
 
@@ -192,7 +193,7 @@ class Link:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if connecting.done() and (error := connecting.exception()) is not None:
-                raise ConfigError(f"cannot connect to {self.options.url}: {error}") from error
+                raise ConfigError(f"cannot connect to {self._shown}: {error}") from error
             if not connecting.done():
                 raise self._explain(refused)
         except BaseException:
@@ -206,10 +207,15 @@ class Link:
     def _explain(self, refused: asyncio.Future[Exception]) -> BusError:
         if refused.done():
             return PermissionDeniedError(
-                f"{self.options.url} refuses these credentials", subject="", cure="check user, token, creds or nkey"
+                f"{self._shown} refuses these credentials", subject="", cure="check user, token, creds or nkey"
             )
-        text = f"cannot connect to {self.options.url}: {self.client.trouble or 'no answer'}"
+        text = f"cannot connect to {self._shown}: {self.client.trouble or 'no answer'}"
         return DisconnectedError(text, cure="is NATS running there? on a laptop, `jetmill dev DIR` starts it")
+
+    @property
+    def _shown(self) -> str:
+        """The addresses without what may stand before an `@`."""
+        return _SECRET.sub("", self.options.url)
 
     def _client_options(self, note_error: Callable[[Exception], Any]) -> dict[str, Any]:
         options = self.options

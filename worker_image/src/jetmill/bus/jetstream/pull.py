@@ -87,6 +87,11 @@ class Pull:
         """Wanted and not yet delivered."""
         return self._wanted + self._asked
 
+    def renew(self) -> None:
+        """Ask anew. A server whose consumer was resumed serves old requests only at its next heartbeat."""
+        if not self._stopped:
+            self._restart()
+
     def stop(self) -> None:
         """Take nothing more: what was not sent goes to another waiter, what is on the wire is naked. Idempotent."""
         if self._stopped:

@@ -82,6 +82,9 @@ class MemoryPull:
         if queue is not None:
             queue.bands[self._band].pump_later()
 
+    def renew(self) -> None:
+        """See the port; here whoever waits is always known."""
+
     def stop(self) -> None:
         """See the port."""
         self._forget()

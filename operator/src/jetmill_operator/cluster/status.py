@@ -1,0 +1,75 @@
+"""From an answer of the API server to an error of ours. Pure.
+
+The server says what went wrong in a `Status` object; a proxy in front of it in plain text. What the code alone would
+get wrong stands here: a 500 may be for ever (an apply that does not fit its type), a 403 may mean that the namespace
+is going away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from jetmill_operator.cluster.errors import (
+    AbsentError,
+    ClusterError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    UnavailableError,
+)
+
+_TYPED = "typed patch object"
+_TERMINATING = "NamespaceTerminating"
+_TEXT_LIMIT = 500
+
+
+def error_of(code: int, content: bytes, headers: Mapping[str, str]) -> ClusterError:
+    """Build the error for an answer that is none of 2xx."""
+    status = read_status(content)
+    message = str(status.get("message") or content[:_TEXT_LIMIT].decode(errors="replace").strip() or f"HTTP {code}")
+    details = status.get("details") or {}
+    causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
+    match code:
+        case 401:
+            return ForbiddenError(message, code=code, cure="the credentials are not accepted: log in again")
+        case 403:
+            terminating = any(cause.get("reason") == _TERMINATING for cause in causes)
+            return ForbiddenError(message, code=code, terminating=terminating)
+        case 404 | 405:
+            return AbsentError(message, code=code)
+        case 409:
+            return ConflictError(message, code=code)
+        case 400 | 413 | 415 | 422:
+            return InvalidError(message, code=code, field=_field(causes))
+        case 500 if _TYPED in message:
+            return InvalidError(message, code=code, field=_field(causes))
+        case 410 | 429:
+            return UnavailableError(message, code=code, retry_after_seconds=_retry_after(headers, details))
+        case _ if code >= 500:
+            return UnavailableError(message, code=code, retry_after_seconds=_retry_after(headers, details))
+        case _:
+            return ClusterError(message, code=code)
+
+
+def read_status(content: bytes) -> dict[str, Any]:
+    """Decode a `Status`; empty for anything else."""
+    try:
+        decoded = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return decoded if isinstance(decoded, dict) and decoded.get("kind") == "Status" else {}
+
+
+def _field(causes: list[dict[str, Any]]) -> str:
+    return next((str(cause["field"]) for cause in causes if cause.get("field")), "")
+
+
+def _retry_after(headers: Mapping[str, str], details: Mapping[str, Any]) -> float | None:
+    given = headers.get("retry-after") or details.get("retryAfterSeconds")
+    try:
+        return max(0.0, float(given)) if given else None
+    except ValueError:  # an HTTP date, which the API server never sends
+        return None

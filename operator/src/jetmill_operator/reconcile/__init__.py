@@ -1,0 +1,1 @@
+"""From what a cluster declares to what there is: watch, queue, reconcile, lead."""

@@ -1,0 +1,465 @@
+"""What every `Cluster` promises: the twin in memory always, a real API server where there is one for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from jetmill_operator.cluster.errors import AbsentError, ConflictError, ForbiddenError, InvalidError
+from jetmill_operator.cluster.local import LocalCluster
+from jetmill_operator.cluster.ports import AUTOSCALER, DEPLOYMENT, LEASE, OPERATOR, SECRET, Body, Cluster, Kind
+from support.kube import NAMESPACE, PROBE, credential, kube, kubeconfig, namespace, rest
+from support.wait import eventually
+
+__all__ = ["credential", "kube", "kubeconfig", "namespace", "rest"]
+OTHER = "somebody-else"
+
+
+class World:
+    """A namespace on the adapter under test."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+
+    def body(self, kind: Kind = PROBE, name: str = "one", *, metadata: Body | None = None, **parts: Any) -> Body:
+        head = {"name": name, "namespace": self.namespace, **(metadata or {})}
+        return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": head, **parts}
+
+    def deployment(self, *, replicas: int | None = None, **container: Any) -> Body:
+        labels = {"app": "one"}
+        pod = {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "worker", "image": "busybox:1.35", **container}]},
+        }
+        spec: Body = {"selector": {"matchLabels": labels}, "template": pod}
+        return self.body(DEPLOYMENT, spec={**spec, **({} if replicas is None else {"replicas": replicas})})
+
+    async def apply(self, body: Body, kind: Kind = PROBE, *, manager: str = OPERATOR, **how: Any) -> Body:
+        return await self.cluster.apply(kind, body, manager=manager, **how)
+
+    async def now(self, kind: Kind = PROBE, name: str = "one") -> Body:
+        body = await self.cluster.get(kind, self.namespace, name)
+        assert body is not None
+        return body
+
+    async def terminate(self) -> None:
+        """Begin to delete the namespace."""
+        if isinstance(self.cluster, LocalCluster):
+            await self.cluster.terminate(self.namespace)
+        else:
+            await self.cluster.delete(NAMESPACE, "", self.namespace)
+
+
+@pytest.fixture(params=["local", pytest.param("kube", marks=pytest.mark.cluster)])
+def world(request: pytest.FixtureRequest) -> World:
+    if request.param == "local":
+        return World(LocalCluster(namespaces=("shop",)), "shop")
+    return World(request.getfixturevalue("kube"), request.getfixturevalue("namespace"))
+
+
+def version(body: Body) -> str:
+    return str(body["metadata"]["resourceVersion"])
+
+
+# -- reading
+
+
+async def test_what_is_not_there_is_none(world: World) -> None:
+    assert await world.cluster.get(PROBE, world.namespace, "one") is None
+
+
+async def test_an_object_comes_without_who_manages_it(world: World) -> None:
+    for body in (await world.apply(world.body(spec={"size": 1})), await world.now()):
+        assert body["kind"] == "Probe"
+        assert body["apiVersion"] == "test.jetmill.dev/v1"
+        assert body["spec"] == {"size": 1}
+        assert body["metadata"]["uid"]
+        assert body["metadata"]["creationTimestamp"].endswith("Z")
+        assert "managedFields" not in body["metadata"]
+
+
+async def test_what_was_given_out_is_the_readers_own(world: World) -> None:
+    body = await world.apply(world.body(spec={"size": 1}))
+    body["spec"]["size"] = 2
+    assert (await world.now())["spec"] == {"size": 1}
+
+
+async def test_a_list_is_sorted_and_says_what_its_items_are(world: World) -> None:
+    for name in ("two", "one", "three"):
+        await world.apply(world.body(name=name))
+    bodies = await world.cluster.list(PROBE)
+    assert [body["metadata"]["name"] for body in bodies] == ["one", "three", "two"]
+    assert {(body["apiVersion"], body["kind"]) for body in bodies} == {("test.jetmill.dev/v1", "Probe")}
+    assert not any("managedFields" in body["metadata"] for body in bodies)
+
+
+async def test_a_list_asks_for_all_labels(world: World) -> None:
+    await world.apply(world.body(name="one", metadata={"labels": {"a": "1"}}))
+    await world.apply(world.body(name="two", metadata={"labels": {"a": "1", "b": "2"}}))
+    both = await world.cluster.list(PROBE, labels={"a": "1"})
+    assert len(both) == 2
+    found = await world.cluster.list(PROBE, labels={"a": "1", "b": "2"}, namespace=world.namespace)
+    assert [body["metadata"]["name"] for body in found] == ["two"]
+
+
+async def test_a_list_of_another_namespace_is_empty(world: World) -> None:
+    await world.apply(world.body())
+    assert await world.cluster.list(PROBE, namespace="jm-test-elsewhere") == []
+
+
+# -- creating
+
+
+async def test_what_is_there_cannot_be_created(world: World) -> None:
+    await world.cluster.create(PROBE, world.body())
+    with pytest.raises(ConflictError, match="already exists") as caught:
+        await world.cluster.create(PROBE, world.body())
+    assert caught.value.code == 409
+
+
+async def test_a_generated_name_is_a_new_one_each_time(world: World) -> None:
+    head = {"namespace": world.namespace, "generateName": "one-"}
+    body = {"apiVersion": PROBE.api_version, "kind": PROBE.name, "metadata": head}
+    names = {(await world.cluster.create(PROBE, body))["metadata"]["name"] for _ in range(3)}
+    assert len(names) == 3
+    assert all(name.startswith("one-") for name in names)
+
+
+async def test_a_name_that_can_be_none_is_refused(world: World) -> None:
+    with pytest.raises(InvalidError) as caught:
+        await world.apply(world.body(name="One_"))
+    assert caught.value.code == 422
+    assert caught.value.field == "metadata.name"
+    assert not caught.value.retryable
+
+
+# -- versions and generations
+
+
+async def test_an_apply_that_changes_nothing_writes_nothing(world: World) -> None:
+    wanted = world.body(metadata={"labels": {"a": "1"}}, spec={"size": 1, "env": [{"name": "A", "value": "1"}]})
+    first = await world.apply(wanted)
+    assert await world.apply(wanted) == first
+    assert await world.now() == first
+
+
+async def test_only_the_spec_moves_the_generation(world: World) -> None:
+    first = await world.apply(world.body(spec={"size": 1}))
+    labelled = await world.apply(world.body(spec={"size": 1}, metadata={"labels": {"a": "1"}}))
+    state = await world.apply(world.body(status={"backlog": 3}), subresource="status")
+    changed = await world.apply(world.body(spec={"size": 2}, metadata={"labels": {"a": "1"}}))
+    assert [body["metadata"]["generation"] for body in (first, labelled, state, changed)] == [1, 1, 1, 2]
+    assert len({version(body) for body in (first, labelled, state, changed)}) == 4
+
+
+async def test_an_object_that_comes_again_is_another_one(world: World) -> None:
+    first = await world.apply(world.body())
+    await world.cluster.delete(PROBE, world.namespace, "one")
+    assert (await world.apply(world.body()))["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+async def test_a_dry_run_says_what_would_be_and_writes_nothing(world: World) -> None:
+    before = await world.apply(world.body(spec={"size": 1}))
+    would = await world.apply(world.body(spec={"size": 2}), dry_run=True)
+    assert would["spec"] == {"size": 2}
+    assert await world.now() == before
+    await world.apply(world.body(name="two"), dry_run=True)
+    assert await world.cluster.get(PROBE, world.namespace, "two") is None
+
+
+# -- status and scale
+
+
+async def test_spec_and_status_are_written_apart(world: World) -> None:
+    await world.apply(world.body(spec={"size": 1}, status={"backlog": 1}))
+    assert "status" not in await world.now()
+    await world.apply(world.body(spec={"size": 2}, status={"backlog": 2}), subresource="status")
+    body = await world.now()
+    assert (body["spec"], body["status"]) == ({"size": 1}, {"backlog": 2})
+
+
+async def test_conditions_are_merged_by_type_and_dropped_ones_vanish(world: World) -> None:
+    def conditions(**statuses: str) -> Body:
+        return world.body(status={"conditions": [{"type": kind, "status": is_so} for kind, is_so in statuses.items()]})
+
+    await world.apply(world.body())
+    await world.apply(conditions(Ready="False", Stalled="True"), subresource="status")
+    await world.apply(conditions(Ours="True"), subresource="status", manager=OTHER)
+    await world.apply(conditions(Ready="True"), subresource="status")
+    found = {item["type"]: item["status"] for item in (await world.now())["status"]["conditions"]}
+    assert found == {"Ready": "True", "Ours": "True"}
+
+
+async def test_a_status_that_says_the_same_writes_nothing(world: World) -> None:
+    await world.apply(world.body())
+    status = world.body(status={"backlog": 1, "conditions": [{"type": "Ready", "status": "True"}]})
+    before = await world.apply(status, subresource="status")
+    assert await world.apply(status, subresource="status") == before
+
+
+@pytest.mark.parametrize("subresource", ["status", "scale"])
+async def test_a_subresource_needs_its_object(world: World, subresource: str) -> None:
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 1}}
+    head = {"name": "one", "namespace": world.namespace}
+    kind = DEPLOYMENT if subresource == "scale" else PROBE
+    body = {**scale, "metadata": head} if subresource == "scale" else world.body(status={"backlog": 1})
+    with pytest.raises(AbsentError):
+        await world.apply(body, kind, subresource=subresource)
+
+
+async def scale(world: World, replicas: int, *, manager: str = AUTOSCALER) -> Body:
+    head = {"name": "one", "namespace": world.namespace}
+    body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": head, "spec": {"replicas": replicas}}
+    return await world.apply(body, DEPLOYMENT, manager=manager, subresource="scale")
+
+
+async def test_a_deployment_that_never_names_replicas_has_one(world: World) -> None:
+    assert (await world.apply(world.deployment(), DEPLOYMENT, dry_run=True))["spec"]["replicas"] == 1
+
+
+async def test_replicas_that_nobody_owns_any_more_fall_back_to_one(world: World) -> None:
+    """Row 3b: the trap that the handover is for."""
+    await world.apply(world.deployment(replicas=0), DEPLOYMENT)
+    assert (await world.apply(world.deployment(), DEPLOYMENT))["spec"]["replicas"] == 1
+
+
+async def test_replicas_are_handed_over_to_the_autoscaler(world: World) -> None:
+    async def owners() -> frozenset[str]:
+        return await world.cluster.owners(DEPLOYMENT, world.namespace, "one", ".spec.replicas")
+
+    assert await owners() == frozenset()
+    await world.apply(world.deployment(replicas=0), DEPLOYMENT)
+    assert await owners() == {OPERATOR}
+    assert (await scale(world, 0))["spec"]["replicas"] == 0
+    assert AUTOSCALER in await owners()  # and the operator too, unless it is zero: a Scale leaves that out
+    await world.apply(world.deployment(), DEPLOYMENT)
+    assert await owners() == {AUTOSCALER}
+    assert (await world.now(DEPLOYMENT))["spec"]["replicas"] == 0
+
+
+async def test_a_scale_changes_replicas_and_nothing_else(world: World) -> None:
+    before = await world.apply(world.deployment(replicas=0, args=["true"]), DEPLOYMENT)
+    answer = await scale(world, 0)
+    assert answer["kind"] == "Scale"
+    after = await world.now(DEPLOYMENT)
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+# -- who owns which field
+
+
+async def test_what_a_manager_names_no_more_goes(world: World) -> None:
+    await world.apply(world.body(metadata={"labels": {"a": "1", "b": "2"}}, spec={"size": 1, "more": {"x": 1}}))
+    body = await world.apply(world.body(metadata={"labels": {"b": "2"}}, spec={"size": 1}))
+    assert body["metadata"]["labels"] == {"b": "2"}
+    assert body["spec"] == {"size": 1}
+
+
+async def test_what_another_manager_names_too_stays(world: World) -> None:
+    await world.apply(world.body(spec={"size": 1, "more": {"x": 1, "y": 2}}))
+    await world.apply(world.body(spec={"more": {"x": 1}}), manager=OTHER)
+    body = await world.apply(world.body(spec={"size": 1}))
+    assert body["spec"] == {"size": 1, "more": {"x": 1}}
+
+
+async def test_another_value_of_a_field_that_is_owned_is_a_conflict_unless_forced(world: World) -> None:
+    await world.apply(world.body(spec={"size": 1}))
+    with pytest.raises(ConflictError, match=OPERATOR) as caught:
+        await world.apply(world.body(spec={"size": 2}), manager=OTHER, force=False)
+    assert ".spec.size" in str(caught.value)
+    assert (await world.now())["spec"] == {"size": 1}
+    await world.apply(world.body(spec={"size": 2}), manager=OTHER)
+    assert await world.cluster.owners(PROBE, world.namespace, "one", ".spec.size") == {OTHER}
+
+
+async def test_the_same_value_is_owned_together(world: World) -> None:
+    await world.apply(world.body(spec={"size": 1}))
+    await world.apply(world.body(spec={"size": 1}), manager=OTHER, force=False)
+    assert await world.cluster.owners(PROBE, world.namespace, "one", ".spec") == {OPERATOR, OTHER}
+
+
+async def test_a_forced_apply_reverts_changes_and_leaves_additions(world: World) -> None:
+    """Row 3d."""
+    wanted = world.body(spec={"size": 1, "env": [{"name": "A", "value": "1"}]}, metadata={"labels": {"a": "1"}})
+    await world.apply(wanted)
+    drift = {
+        "metadata": {"labels": {"a": "drifted", "b": "added"}, "annotations": {"note": "added"}},
+        "spec": {"size": 5, "env": [{"name": "A", "value": "drifted"}, {"name": "B", "value": "added"}]},
+    }
+    await world.cluster.patch(PROBE, world.namespace, "one", drift, manager=OTHER)
+    body = await world.apply(wanted)
+    assert body["metadata"]["labels"] == {"a": "1", "b": "added"}
+    assert body["metadata"]["annotations"] == {"note": "added"}
+    assert body["spec"]["size"] == 1
+    assert body["spec"]["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "added"}]
+
+
+async def test_items_of_a_keyed_list_are_each_ones_own(world: World) -> None:
+    await world.apply(world.body(spec={"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}))
+    await world.apply(world.body(spec={"env": [{"name": "C", "value": "3"}]}), manager=OTHER)
+    body = await world.apply(world.body(spec={"env": [{"name": "B", "value": "4"}]}))
+    assert body["spec"]["env"] == [{"name": "B", "value": "4"}, {"name": "C", "value": "3"}]
+
+
+async def test_containers_of_another_manager_stay_beside_ours(world: World) -> None:
+    await world.apply(world.deployment(replicas=0, env=[{"name": "A", "value": "1"}]), DEPLOYMENT)
+    sidecar = world.deployment(replicas=0)
+    sidecar["spec"]["template"]["spec"]["containers"] = [{"name": "sidecar", "image": "busybox:1.35"}]
+    await world.apply(sidecar, DEPLOYMENT, manager=OTHER)
+    body = await world.apply(world.deployment(replicas=0, env=[{"name": "B", "value": "2"}]), DEPLOYMENT)
+    containers = {item["name"]: item for item in body["spec"]["template"]["spec"]["containers"]}
+    assert containers.keys() == {"worker", "sidecar"}
+    assert containers["worker"]["env"] == [{"name": "B", "value": "2"}]
+
+
+async def test_two_items_alike_are_refused_for_ever(world: World) -> None:
+    """Row 3e: the API server says 500, and means never."""
+    with pytest.raises(InvalidError) as caught:
+        await world.apply(
+            world.deployment(replicas=0, env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]), DEPLOYMENT
+        )
+    assert caught.value.code == 500
+    assert not caught.value.retryable
+
+
+# -- patches
+
+
+async def test_a_patch_changes_what_it_names_and_null_takes_out(world: World) -> None:
+    await world.apply(world.body(spec={"size": 1, "more": {"x": 1, "y": 2}}))
+    body = await world.cluster.patch(PROBE, world.namespace, "one", {"spec": {"size": 2, "more": {"y": None}}})
+    assert body["spec"] == {"size": 2, "more": {"x": 1}}
+
+
+async def test_a_patch_that_changes_nothing_writes_nothing(world: World) -> None:
+    before = await world.apply(world.body(spec={"size": 1}))
+    assert await world.cluster.patch(PROBE, world.namespace, "one", {"spec": {"size": 1}}) == before
+
+
+async def test_a_patch_of_a_stale_version_is_refused(world: World) -> None:
+    first = await world.apply(world.body(spec={"size": 1}))
+    await world.apply(world.body(spec={"size": 2}))
+    stale = {"metadata": {"resourceVersion": version(first)}, "spec": {"size": 3}}
+    with pytest.raises(ConflictError):
+        await world.cluster.patch(PROBE, world.namespace, "one", stale)
+    assert (await world.now())["spec"] == {"size": 2}
+
+
+async def test_of_many_patches_of_one_version_one_is_taken(world: World) -> None:
+    head = version(await world.cluster.create(LEASE, world.body(LEASE, spec={"holderIdentity": "nobody"})))
+
+    async def take(who: int) -> bool:
+        patch = {"metadata": {"resourceVersion": head}, "spec": {"holderIdentity": f"candidate-{who}"}}
+        try:
+            await world.cluster.patch(LEASE, world.namespace, "one", patch)
+        except ConflictError:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(take(who) for who in range(5)))) == 1
+
+
+async def test_a_patch_of_nothing_is_said_to_be_one(world: World) -> None:
+    with pytest.raises(AbsentError):
+        await world.cluster.patch(PROBE, world.namespace, "one", {"spec": {"size": 1}})
+
+
+async def test_an_apply_to_a_stale_version_is_refused(world: World) -> None:
+    first = await world.apply(world.body(spec={"size": 1}))
+    await world.apply(world.body(spec={"size": 2}))
+    with pytest.raises(ConflictError):
+        await world.apply(world.body(spec={"size": 3}, metadata={"resourceVersion": version(first)}))
+    with pytest.raises(ConflictError):
+        await world.apply(world.body(name="two", metadata={"uid": first["metadata"]["uid"]}))
+
+
+# -- deleting
+
+
+async def test_deleting_what_is_not_there_is_no_error(world: World) -> None:
+    await world.cluster.delete(PROBE, world.namespace, "one")
+
+
+async def test_only_the_object_that_is_meant_is_deleted(world: World) -> None:
+    uid = (await world.apply(world.body()))["metadata"]["uid"]
+    await world.cluster.delete(PROBE, world.namespace, "one", uid="00000000-0000-0000-0000-000000000000")
+    assert (await world.now())["metadata"]["uid"] == uid
+    await world.cluster.delete(PROBE, world.namespace, "one", uid=uid)
+    assert await world.cluster.get(PROBE, world.namespace, "one") is None
+
+
+async def test_a_finalizer_holds_an_object_until_it_is_taken_off(world: World) -> None:
+    await world.apply(world.body(metadata={"finalizers": ["jetmill.dev/cleanup"]}, spec={"size": 1}))
+    await world.cluster.delete(PROBE, world.namespace, "one")
+    body = await world.now()
+    assert body["metadata"]["deletionTimestamp"]
+    assert body["metadata"]["generation"] == 2
+    await world.cluster.delete(PROBE, world.namespace, "one")
+    assert await world.now() == body
+    free = {"metadata": {"resourceVersion": version(body), "finalizers": []}}
+    await world.cluster.patch(PROBE, world.namespace, "one", free)
+    assert await world.cluster.get(PROBE, world.namespace, "one") is None
+
+
+async def test_each_managers_finalizer_is_its_own(world: World) -> None:
+    await world.apply(world.body(metadata={"finalizers": ["jetmill.dev/cleanup"]}))
+    await world.apply(world.body(metadata={"finalizers": ["test.jetmill.dev/other"]}), manager=OTHER)
+    await world.cluster.delete(PROBE, world.namespace, "one")
+    assert (await world.apply(world.body()))["metadata"]["finalizers"] == ["test.jetmill.dev/other"]
+    await world.apply(world.body(), manager=OTHER)
+    assert await world.cluster.get(PROBE, world.namespace, "one") is None
+
+
+async def test_what_is_going_takes_no_new_finalizer(world: World) -> None:
+    await world.apply(world.body(metadata={"finalizers": ["jetmill.dev/cleanup"]}))
+    await world.cluster.delete(PROBE, world.namespace, "one")
+    with pytest.raises(InvalidError) as caught:
+        await world.apply(world.body(metadata={"finalizers": ["jetmill.dev/cleanup", "test.jetmill.dev/late"]}))
+    assert caught.value.code == 422
+
+
+def owned_by(body: Body) -> Body:
+    reference = {"apiVersion": body["apiVersion"], "kind": body["kind"], "controller": True}
+    return {"ownerReferences": [{**reference, "name": body["metadata"]["name"], "uid": body["metadata"]["uid"]}]}
+
+
+async def test_children_follow_their_owner(world: World) -> None:
+    owner = await world.apply(world.body())
+    await world.apply(world.body(SECRET, "child", metadata=owned_by(owner)), SECRET)
+    await world.apply(world.body(SECRET, "stranger"), SECRET)
+    await world.cluster.delete(PROBE, world.namespace, "one")
+
+    async def is_gone() -> bool:
+        return await world.cluster.get(SECRET, world.namespace, "child") is None
+
+    await eventually(is_gone)
+    assert await world.cluster.get(SECRET, world.namespace, "stranger") is not None
+
+
+async def test_a_child_of_an_owner_that_is_gone_is_collected(world: World) -> None:
+    owner = await world.apply(world.body())
+    await world.cluster.delete(PROBE, world.namespace, "one")
+    await world.apply(world.body(SECRET, "child", metadata=owned_by(owner)), SECRET)
+
+    async def is_gone() -> bool:
+        return await world.cluster.get(SECRET, world.namespace, "child") is None
+
+    await eventually(is_gone)
+
+
+async def test_a_namespace_that_is_going_takes_nothing_new_but_lets_finalizers_off(world: World) -> None:
+    """Row 5."""
+    await world.apply(world.body(metadata={"finalizers": ["jetmill.dev/cleanup"]}))
+    await world.terminate()
+    for write in (world.apply(world.body(name="two")), world.cluster.create(SECRET, world.body(SECRET))):
+        with pytest.raises(ForbiddenError) as caught:
+            await write
+        assert caught.value.terminating
+    await world.apply(world.body(metadata={"labels": {"a": "1"}, "finalizers": ["jetmill.dev/cleanup"]}))
+    await world.cluster.delete(PROBE, world.namespace, "one")
+    await world.cluster.patch(PROBE, world.namespace, "one", {"metadata": {"finalizers": []}})
+    assert await world.cluster.get(PROBE, world.namespace, "one") is None
