@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jetmill_operator.policy.demand import Scaling, Seen
@@ -131,7 +131,8 @@ def test_the_same_look_leads_to_the_same_decision_and_says_what_it_changes(spec:
     assert str(one)
 
 
-@few
+@settings(max_examples=12, deadline=None)  # each plays eight minutes
+@example(rate=23, half=6, service=2.0, concurrency=50)  # the seconds ask for twice what the minute does
 @given(
     rate=st.integers(1, 60),
     half=st.integers(2, 14),

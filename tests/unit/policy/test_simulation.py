@@ -96,9 +96,9 @@ def test_without_metrics_every_decision_is_to_change_nothing() -> None:
 
 
 def test_under_a_constant_load_that_falls_workers_leave_though_none_is_ever_idle_by_itself() -> None:
-    """Fifty slots are never all free; those that shall leave are told to drain."""
-    scaling = Scaling(0, 20, concurrency=50, cooldown_seconds=60)
-    report = simulate(scaling, Course(draw_arrivals((0, 120, 200), (120, 400, 60)), seconds=400))
+    """Twenty slots are never all free; those that shall leave are told to drain."""
+    scaling = Scaling(0, 20, concurrency=20, cooldown_seconds=60)
+    report = simulate(scaling, Course(draw_arrivals((0, 90, 80), (90, 330, 24)), seconds=330))
     assert report.peak >= 10
     assert report.steps[-1][1] <= 4
     assert report.killed == 0

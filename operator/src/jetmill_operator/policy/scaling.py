@@ -207,7 +207,7 @@ def _choose(spec: Scaling, state: ScalerState, seen: Seen, wish: _Wish) -> tuple
         return _add(spec, state, seen, wish)
     if wish.fitting == seen.replicas:
         return seen.replicas, _explain_same(spec, seen, wish)
-    return _remove(spec, state, seen, wish)
+    return _remove(spec, state, seen)
 
 
 def _leave_zero(spec: Scaling, seen: Seen, wish: _Wish) -> tuple[int, ScalingReason]:
@@ -236,7 +236,7 @@ def _explain_same(spec: Scaling, seen: Seen, wish: _Wish) -> ScalingReason:
     return ScalingReason.BUSY if wanted < seen.replicas == wish.floor else ScalingReason.STEADY
 
 
-def _remove(spec: Scaling, state: ScalerState, seen: Seen, wish: _Wish) -> tuple[int, ScalingReason]:
+def _remove(spec: Scaling, state: ScalerState, seen: Seen) -> tuple[int, ScalingReason]:
     if state.needs.value >= seen.replicas:
         return seen.replicas, ScalingReason.COOLING
     if _panics(state, seen):
@@ -245,7 +245,7 @@ def _remove(spec: Scaling, state: ScalerState, seen: Seen, wish: _Wish) -> tuple
         return seen.replicas, ScalingReason.WARMING
     base = state.highest.value
     least = base - max(base // DOWN_PART, 1)
-    replicas = max(state.needs.value, least, wish.floor)
+    replicas = max(state.needs.value, least)  # what was needed includes, just now, the floor
     if replicas >= seen.replicas:
         return seen.replicas, ScalingReason.PACED
     return replicas, ScalingReason.IDLE

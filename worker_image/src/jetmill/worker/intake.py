@@ -90,7 +90,7 @@ class Intake:
     @property
     def free(self) -> int:
         """Slots that may be filled now."""
-        if self._stopped or self._resting or self._unsettled >= MAX_UNSETTLED:
+        if self._stopped or self._unsettled >= MAX_UNSETTLED:
             return 0
         return max(0, self.slots - self.running)
 
@@ -103,8 +103,7 @@ class Intake:
         if not line.sources and not self._stopped:
             for band, weight, sources in zip(BANDS, WEIGHTS, self._bands, strict=True):
                 source = Source(line, band, weight)  # type: ignore[arg-type]
-                if not self._resting:
-                    self._open(source)
+                self._open(source)
                 line.sources.append(source)
                 sources.append(source)
         self._wake()
@@ -167,7 +166,8 @@ class Intake:
         self._resting = False
         for line in self._lines.values():
             for source in line.sources:
-                self._open(source)
+                if source.pull is None:
+                    self._open(source)
         self._wake()
 
     def _open(self, source: Source) -> None:
