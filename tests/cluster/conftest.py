@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from jetmill_operator.cluster.credential import Credential
+from support.faultproxy import FaultProxy
 from support.kube import credential, kube, kubeconfig, namespace, rest
 
 __all__ = ["credential", "kube", "kubeconfig", "namespace", "rest"]
@@ -19,3 +22,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
     items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
+
+
+@pytest.fixture
+async def proxy(credential: Credential, tmp_path: Path) -> AsyncIterator[FaultProxy]:
+    """What stands in front of the API server, and can fail."""
+    async with FaultProxy.start(credential, tmp_path) as proxy:
+        yield proxy

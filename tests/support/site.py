@@ -115,7 +115,7 @@ class Site:
         """What a process does first: the first listing."""
         bodies = await self.cluster.list(JOB)
         self.index.fill(bodies)
-        self.due.update(self.index.keys())
+        self.due.update(self.index.all())
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.passed_seconds)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+import msgspec
 import pytest
 
 from factories import make_data, make_hint, make_job_id, make_presence, make_record
 from jetmill.bus.connect import BusOptions, connect_trunk
-from jetmill.errors import NotFoundError
+from jetmill.errors import NotFoundError, RefusedError
 from jetmill.protocol.codec import encode
 from jetmill.protocol.state import State
 from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, Key
@@ -237,3 +238,28 @@ async def test_retain_needs_no_nats(lost: Site) -> None:
     await lost.settle()
     await delete(lost)
     assert await is_gone(lost)
+
+
+async def test_a_queue_that_is_another_objects_by_now_is_left_alone(site: Site) -> None:
+    """A Job of that name was made anew, and its own operator has written its settings."""
+    await begin(site)
+    job_id = await enqueue(site)
+    settings = await site.bus.admin.settings(JOB_NAME)
+    assert settings is not None
+    await site.bus.admin.apply_job(msgspec.structs.replace(settings, uid="another"))
+    await delete(site)
+    assert await is_gone(site)
+    assert await state_of(site, job_id) is State.QUEUED
+    assert await site.bus.queue.hinted(JOB_NAME) == {job_id}
+
+
+async def test_who_has_been_asleep_overwrites_nothing(site: Site) -> None:
+    """The settings that stood there when it decided are not those that stand there now."""
+    await begin(site, suspend=True)
+    before = await site.bus.admin.settings(JOB_NAME)
+    assert before is not None
+    theirs = msgspec.structs.replace(before, generation=7, max_retries=7)
+    await site.bus.admin.apply_job(theirs)
+    with pytest.raises(RefusedError):
+        await site.buses.apply(site.namespace, msgspec.structs.replace(before, generation=2), before=before)
+    assert await site.bus.admin.settings(JOB_NAME) == theirs

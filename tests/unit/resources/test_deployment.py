@@ -84,11 +84,12 @@ def test_the_job_controls_its_children() -> None:
     assert owner["controller"] is owner["blockOwnerDeletion"] is True
 
 
-def test_riders_are_served_too_and_get_their_time() -> None:
+def test_riders_get_their_time_and_change_nothing_else() -> None:
     deployment = build(riders=[Rider("report", timeout_seconds=900), Rider("clean-up")], timeoutSeconds=60)
-    assert env_of(deployment)["JETMILL_JOBS"] == "clean-up,report,send-email"
+    assert env_of(deployment)["JETMILL_JOBS"] == "send-email"
     assert env_of(deployment)["JETMILL_GRACE_SECONDS"] == "900"
     assert pod_of(deployment)["terminationGracePeriodSeconds"] == 930
+    assert build(riders=[Rider("report", timeout_seconds=10)]) == build()
 
 
 @pytest.mark.parametrize(("timeouts", "grace"), [([], 300), ([0.5], 1), ([60, 90.2], 91), ([604_800], 3570)])

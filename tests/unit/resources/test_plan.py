@@ -183,13 +183,18 @@ def test_what_an_earlier_job_of_that_name_left_goes_by_itself() -> None:
     assert (found.obstacle.reason, found.obstacle.passing) == (Blocked.LEFTOVER, True)
 
 
-def test_riders_are_added_to_the_workers_that_carry_them() -> None:
+def test_a_rider_rolls_no_workers_unless_it_needs_more_time() -> None:
     seen = converge(see())
-    [step] = plan(replace(seen, riders=(Rider("report"),))).steps
+    assert plan(replace(seen, riders=(Rider("report"),))) == Plan()
+    [step] = plan(replace(seen, riders=(Rider("report", timeout_seconds=900),))).steps
     assert isinstance(step, ApplyObject)
-    assert {"name": "JETMILL_JOBS", "value": "report,send-email"} in step.body["spec"]["template"]["spec"][
-        "containers"
-    ][0]["env"]
+
+
+def test_what_the_queue_is_told_says_whose_it_is_and_who_carries_it() -> None:
+    seen = replace(see(worker={"from": {"name": "report"}}), carrier=Carrier.PRESENT)
+    [queue] = [step for step in plan(seen).steps if isinstance(step, ApplyQueue)]
+    assert (queue.settings.uid, queue.settings.carrier) == ("uid-of-send-email", "report")
+    assert queue.before is None
 
 
 @pytest.mark.field("Job.spec.worker.from.name")

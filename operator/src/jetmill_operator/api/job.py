@@ -236,13 +236,15 @@ class Job(Part):
         """The Job's name."""
         return self.metadata.name
 
-    def to_settings(self, *, generation: int = 0) -> JobSettings:
-        """The settings that clients and workers go by."""
-        spec = self.spec
+    def to_settings(self, *, generation: int = 0, uid: str = "") -> JobSettings:
+        """The settings that clients and workers go by; `uid` is that of the object in a cluster."""
+        spec, carrier = self.spec, self.spec.worker.from_
         schema = spec.payload.json_schema
         return JobSettings(
             job=self.metadata.name,
             generation=generation,
+            uid=uid,
+            carrier=None if carrier is None else carrier.name,
             handler=spec.handler,
             command=spec.command,
             concurrency=spec.worker.concurrency,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, cast
-from urllib.parse import quote
 
 from jetmill_operator.cluster.errors import AbsentError, ConflictError, UnavailableError
 from jetmill_operator.cluster.field import Path
-from jetmill_operator.cluster.ports import OPERATOR, Body, Kind
+from jetmill_operator.cluster.ports import OPERATOR, Body, Kind, path_of
 from jetmill_operator.cluster.rest import EXPIRED, Request, Rest
 
 APPLY = "application/apply-patch+yaml"
 """JSON is YAML."""
 MERGE = "application/merge-patch+json"
-METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=1"
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = "500"
 Bodies = list[Body]
 _LISTS = 3
@@ -35,7 +34,7 @@ class KubeCluster:
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """See `Cluster.get`."""
         try:
-            return _strip(await self._rest.ask(Request("GET", _path(kind, namespace, name))))
+            return _strip(await self._rest.ask(Request("GET", path_of(kind, namespace, name))))
         except AbsentError:
             return None
 
@@ -46,7 +45,7 @@ class KubeCluster:
         params = {"limit": _PAGE, **_select(labels)}
         found: Bodies = []
         for where in self._where(namespace):
-            found.extend(await self._list(_path(kind, where), params))
+            found.extend(await self._list(path_of(kind, where), params))
         for body in found:  # items of a list do not say what they are
             body["apiVersion"], body["kind"] = kind.api_version, kind.name
         return sorted(found, key=lambda body: (body["metadata"].get("namespace", ""), body["metadata"]["name"]))
@@ -56,7 +55,7 @@ class KubeCluster:
         params = {"resourceVersion": "0", **_select(labels)}
         found: dict[tuple[str, str], str] = {}
         for where in self._where(None):
-            for body in await self._list(_path(kind, where), params, accept=METADATA):
+            for body in await self._list(path_of(kind, where), params, accept=METADATA):
                 metadata = body["metadata"]
                 found[metadata.get("namespace", ""), metadata["name"]] = metadata["resourceVersion"]
         return found
@@ -64,7 +63,7 @@ class KubeCluster:
     async def owners(self, kind: Kind, namespace: str, name: str, field: str) -> frozenset[str]:
         """See `Cluster.owners`."""
         try:
-            body = await self._rest.ask(Request("GET", _path(kind, namespace, name)))
+            body = await self._rest.ask(Request("GET", path_of(kind, namespace, name)))
         except AbsentError:
             return frozenset()
         steps = tuple(field.strip(".").split("."))
@@ -73,7 +72,7 @@ class KubeCluster:
 
     async def create(self, kind: Kind, body: Body, *, manager: str = OPERATOR) -> Body:
         """See `Cluster.create`. UnavailableError may mean that it was created all the same."""
-        path = _path(kind, body["metadata"].get("namespace", ""))
+        path = path_of(kind, body["metadata"].get("namespace", ""))
         params = {"fieldManager": manager, "fieldValidation": "Strict"}
         return _strip(await self._rest.ask(Request("POST", path, params, body)))
 
@@ -82,7 +81,7 @@ class KubeCluster:
     ) -> Body:
         """See `Cluster.apply`."""
         metadata = body["metadata"]
-        path = _path(kind, metadata.get("namespace", ""), metadata["name"], subresource)
+        path = path_of(kind, metadata.get("namespace", ""), metadata["name"], subresource)
         params = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         if dry_run:
             params["dryRun"] = "All"
@@ -94,7 +93,7 @@ class KubeCluster:
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = OPERATOR) -> Body:
         """See `Cluster.patch`."""
         params = {"fieldManager": manager}
-        return _strip(await self._rest.ask(Request("PATCH", _path(kind, namespace, name), params, patch, MERGE)))
+        return _strip(await self._rest.ask(Request("PATCH", path_of(kind, namespace, name), params, patch, MERGE)))
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """See `Cluster.delete`."""
@@ -102,7 +101,7 @@ class KubeCluster:
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         try:
-            await self._rest.ask(Request("DELETE", _path(kind, namespace, name), {}, options))
+            await self._rest.ask(Request("DELETE", path_of(kind, namespace, name), {}, options))
         except AbsentError:
             return
         except ConflictError:
@@ -132,13 +131,6 @@ class KubeCluster:
             more = page["metadata"].get("continue", "")
             if not more:
                 return found
-
-
-def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
-    root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
-    steps = ["namespaces", namespace] if namespace else []
-    steps += [step for step in (kind.plural, name, subresource) if step]
-    return "/".join([root, *(quote(step, safe="") for step in steps)])
 
 
 def _select(labels: Mapping[str, str] | None) -> dict[str, str]:

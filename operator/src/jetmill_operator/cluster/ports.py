@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+from urllib.parse import quote
 
 Body = dict[str, Any]
 """A Kubernetes object."""
@@ -66,6 +67,21 @@ EventType = Literal["LISTED", "ADDED", "MODIFIED", "DELETED"]
 """What a watch tells of an object: LISTED, it was there when the watch began; DELETED comes with its last state."""
 OnEvent = Callable[[Kind, EventType, Body], None]
 """Told of each change; the body is the listener's own."""
+
+
+def path_of(kind: Kind, namespace: str = "", name: str = "", subresource: str = "") -> str:
+    """Give the path of objects or an object in the API; without a namespace those of all, or of the cluster's own."""
+    root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+    steps = ["namespaces", namespace] if namespace else []
+    steps += [step for step in (kind.plural, name, subresource) if step]
+    return "/".join([root, *(quote(step, safe="") for step in steps)])
+
+
+def is_older(version: str | None, other: str | None) -> bool:
+    """Whether a resourceVersion is older than another one; false where that cannot be told."""
+    if version is None or other is None or not (version.isdigit() and other.isdigit()):
+        return False
+    return int(version) < int(other)
 
 
 class Cluster(Protocol):

@@ -7,6 +7,7 @@ is going away.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from jetmill_operator.cluster.errors import (
 
 _TYPED = "typed patch object"
 _TERMINATING = "NamespaceTerminating"
+_FIELD = re.compile(r"\s\.([A-Za-z_][^\s:]*):\s")
 _TEXT_LIMIT = 500
 
 
@@ -43,9 +45,9 @@ def error_of(code: int, content: bytes, headers: Mapping[str, str]) -> ClusterEr
         case 409:
             return ConflictError(message, code=code)
         case 400 | 413 | 415 | 422:
-            return InvalidError(message, code=code, field=_field(causes))
+            return InvalidError(message, code=code, field=_field(causes, message))
         case 500 if _TYPED in message:
-            return InvalidError(message, code=code, field=_field(causes))
+            return InvalidError(message, code=code, field=_field(causes, message))
         case 410 | 429:
             return UnavailableError(message, code=code, retry_after_seconds=_retry_after(headers, details))
         case _ if code >= 500:
@@ -63,8 +65,11 @@ def read_status(content: bytes) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) and decoded.get("kind") == "Status" else {}
 
 
-def _field(causes: list[dict[str, Any]]) -> str:
-    return next((str(cause["field"]) for cause in causes if cause.get("field")), "")
+def _field(causes: list[dict[str, Any]], message: str) -> str:
+    """Give the first field that is named: by a cause, or, where an apply does not fit its type, in the message."""
+    named = next((str(cause["field"]) for cause in causes if cause.get("field")), "")
+    found = _FIELD.search(message) if not named and _TYPED in message else None
+    return found[1] if found else named
 
 
 def _retry_after(headers: Mapping[str, str], details: Mapping[str, Any]) -> float | None:

@@ -60,6 +60,10 @@ class Board:
         row = self._rows.get(key)
         return None if row is None else row.seen
 
+    def all(self) -> list[tuple[Key, Sighting]]:
+        """The last look at every Job."""
+        return [(key, row.seen) for key, row in list(self._rows.items())]
+
     def show(self, key: Key, seen: Sighting | None) -> None:
         """That look is in the status now."""
         row = self._rows.get(key)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from msgspec import UNSET, UnsetType
+
 from jetmill.bus.ports import Bus, Change, Trunk
+from jetmill.errors import CodecError, NotFoundError
 from jetmill.protocol.record import JobSettings
 from jetmill_operator.reconcile.moment import SYSTEM, Clock
 
@@ -13,8 +18,17 @@ LOOK_SECONDS = 60.0
 class Buses:
     """The buses of all namespaces; each is opened when it is first asked for."""
 
-    def __init__(self, trunk: Trunk, *, replicas: int = 1, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self,
+        trunk: Trunk,
+        *,
+        replicas: int = 1,
+        require: Callable[[], object] = lambda: None,
+        clock: Clock = SYSTEM,
+    ) -> None:
         self.trunk = trunk
+        self.require = require
+        """Raises NotLeaderError if this process may not write any more; asked before each write of a reconciler."""
         self._replicas = replicas
         self._clock = clock
         self._buses: dict[str, Bus] = {}
@@ -28,6 +42,15 @@ class Buses:
             bus = self._buses[namespace] = self.trunk.open(namespace)
         return bus
 
+    async def read(self, namespace: str, job: str) -> JobSettings | UnsetType | None:
+        """The settings of a Job; None: none, UNSET: they cannot be read, so nobody decides by them. Raises BusError."""
+        try:
+            return await self.of(namespace).admin.settings(job)
+        except NotFoundError:
+            return None
+        except CodecError:
+            return UNSET
+
     async def inspect(self, namespace: str, settings: JobSettings) -> tuple[Change, ...]:
         """What `apply` would write; raises BusError, ObstacleError."""
         admin = self.of(namespace).admin
@@ -38,13 +61,19 @@ class Buses:
                 self._sound[namespace] = self._clock.monotonic()
         return (*changes, *await admin.inspect_job(settings, replicas=self._replicas))
 
-    async def apply(self, namespace: str, settings: JobSettings) -> None:
-        """Make the streams, consumers and settings as they should be; idempotent."""
+    async def apply(
+        self, namespace: str, settings: JobSettings, *, before: JobSettings | UnsetType | None = UNSET
+    ) -> None:
+        """Make the streams, consumers and settings as they should be; idempotent. RefusedError if by now others stand
+        there than `before`.
+        """
         admin = self.of(namespace).admin
         if self._is_due(namespace):
+            self.require()
             await admin.apply_namespace(replicas=self._replicas)
             self._sound[namespace] = self._clock.monotonic()
-        await admin.apply_job(settings, replicas=self._replicas)
+        self.require()
+        await admin.apply_job(settings, replicas=self._replicas, before=before)
 
     def doubt(self, namespace: str) -> None:
         """Look at the streams of a namespace again next time: something failed there."""

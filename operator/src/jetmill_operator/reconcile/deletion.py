@@ -25,9 +25,10 @@ import msgspec
 import structlog
 
 from jetmill.bus.ports import Bus
-from jetmill.errors import BusError, JobNotFoundError, NotFoundError, ObstacleError, RefusedError
+from jetmill.errors import BusError, CodecError, JobNotFoundError, NotFoundError, ObstacleError, RefusedError
 from jetmill.ledger.cancel import cancel
 from jetmill.protocol.codec import encode
+from jetmill.protocol.record import JobSettings
 from jetmill.protocol.state import State
 from jetmill.protocol.step import build_conclusion
 from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, Body, Cluster, Key
@@ -95,6 +96,8 @@ class Deletion:
         if _reads_delete(body) and not _is_released(body):
             try:
                 left = await self._clean_up(body)
+            except RefusedError:
+                return Again(LOOK_SECONDS)  # somebody else wrote meanwhile: read again
             except ObstacleError:
                 left = Left()  # the stream of that name is not ours: there is nothing of ours to clean up
             except BusError as err:
@@ -122,26 +125,32 @@ class Deletion:
     async def _clean_up(self, body: Body) -> Left:
         meta = body["metadata"]
         bus = self._buses.of(meta["namespace"])
-        await self._pause(bus, meta["name"])
+        if not await self._pause(body):
+            return Left()
         deployment = await self._cluster.get(DEPLOYMENT, meta["namespace"], name_child(meta["name"]))
         if deployment is not None and is_child(deployment, body) and "deletionTimestamp" not in deployment["metadata"]:
             uid = deployment["metadata"]["uid"]
             await self._cluster.delete(DEPLOYMENT, meta["namespace"], deployment["metadata"]["name"], uid=uid)
+        self._buses.require()
         overdue = self._seconds_since(body) > _read_grace(body) + MARGIN_SECONDS
         left = await cancel_jobs(bus, meta["name"], running_too=overdue)
         if not left:
             with contextlib.suppress(NotFoundError):  # the namespace itself has nothing in NATS
-                await bus.admin.remove_job(meta["name"])
+                await bus.admin.remove_job(meta["name"], uid=meta["uid"])
         return left
 
-    async def _pause(self, bus: Bus, job: str) -> None:
-        """Let nothing more be started; clients that look see a suspended Job."""
-        try:
-            settings = await bus.admin.settings(job)
-        except NotFoundError:
-            return
-        if settings is not None and not settings.suspend:
-            await self._buses.apply(bus.subjects.namespace, msgspec.structs.replace(settings, suspend=True))
+    async def _pause(self, body: Body) -> bool:
+        """Let nothing more be started; clients that look see a suspended Job. False: the queue is another object's."""
+        meta = body["metadata"]
+        settings = await self._buses.read(meta["namespace"], meta["name"])
+        if not isinstance(settings, JobSettings):
+            return True
+        if settings.uid not in ("", meta["uid"]):
+            return False
+        if not settings.suspend:
+            paused = msgspec.structs.replace(settings, suspend=True)
+            await self._buses.apply(meta["namespace"], paused, before=settings)
+        return True
 
     async def _is_given_up(self, body: Body, err: BusError) -> bool:
         """Wait for NATS, ask a person, or (in a namespace that is going away) give up."""
@@ -211,7 +220,10 @@ async def _cancel_one(bus: Bus, job_id: str, *, running_too: bool) -> bool:
 
 async def _are_workers_gone(bus: Bus, job: str) -> bool:
     """Nobody serves the Job, and this process has been connected for long enough to know."""
-    settings = await bus.admin.settings(job)
+    try:
+        settings = await bus.admin.settings(job)
+    except CodecError:
+        settings = None
     lease = 30.0 if settings is None else settings.lease_seconds
     if bus.link.connected_seconds < lease:
         return False

@@ -34,7 +34,7 @@ class JobIndex:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def keys(self) -> list[Key]:
+    def all(self) -> list[Key]:
         """Every Job."""
         return [Key(JOB.name, namespace, name) for namespace, name in sorted(self._jobs)]
 

@@ -19,7 +19,7 @@ from typing import assert_never
 
 from pydantic import ValidationError
 
-from jetmill.errors import BusError, NoAnswerError, ObstacleError, PermissionDeniedError
+from jetmill.errors import BusError, NoAnswerError, ObstacleError, PermissionDeniedError, RefusedError
 from jetmill_operator.api.job import IN_CLUSTER, Job
 from jetmill_operator.api.refusal import list_refusals
 from jetmill_operator.cluster.errors import AbsentError, ConflictError, ForbiddenError, InvalidError
@@ -58,6 +58,7 @@ from jetmill_operator.resources.plan import (
     Plan,
     Seen,
     Step,
+    build_settings,
     plan_job,
 )
 
@@ -130,7 +131,7 @@ class JobReconciler:
             if err.terminating:
                 return None  # the namespace is going away, and the Job with it
             raise
-        except (ConflictError, AbsentError):  # the Job is not what it was when this pass began
+        except (ConflictError, AbsentError, RefusedError):  # the Job is not what it was when this pass began
             return Again(SOON_SECONDS)
 
     async def _keep(self, key: Key, body: Body) -> Again | None:
@@ -165,9 +166,10 @@ class JobReconciler:
         now = _Pass(job, body, seen)
         if seen.deployment is not None and is_child(seen.deployment, body):
             now.deployment = seen.deployment
-        settings = job.to_settings(generation=body["metadata"]["generation"])
         try:
-            now.seen = replace(seen, changes=await self._buses.inspect(namespace, settings))
+            before = await self._buses.read(namespace, job.name)
+            changes = await self._buses.inspect(namespace, build_settings(job, body))
+            now.seen = replace(seen, changes=changes, settings=before)
         except BusError as err:
             now.seen = replace(seen, changes=None)
             self._note_bus_error(now, err)
@@ -185,6 +187,8 @@ class JobReconciler:
         """Do one step; False: those that follow are of no use now."""
         try:
             await self._apply(now, step)
+        except RefusedError:
+            raise
         except BusError as err:
             self._note_bus_error(now, err)
         except InvalidError as err:
@@ -205,7 +209,7 @@ class JobReconciler:
                 patch = {"metadata": {"finalizers": list(finalizers), "resourceVersion": meta["resourceVersion"]}}
                 await self._cluster.patch(JOB, namespace, meta["name"], patch)
             case ApplyQueue(settings):
-                await self._buses.apply(namespace, settings)
+                await self._buses.apply(namespace, settings, before=step.before)
             case ApplyObject(kind, body):
                 applied = await self._cluster.apply(kind, body, manager=OPERATOR, force=step.force)
                 if kind == DEPLOYMENT:

@@ -15,7 +15,7 @@ import structlog
 
 from jetmill.errors import JetmillError
 from jetmill_operator.cluster.errors import ClusterError
-from jetmill_operator.cluster.ports import Kind
+from jetmill_operator.cluster.ports import Kind, is_older
 
 INTERVAL_SECONDS = 60.0
 Place = tuple[str, str]
@@ -47,19 +47,14 @@ def compare(real: Versions, known: Versions, suspects: Mapping[Place, str | None
     differing = {
         place: real.get(place)
         for place in real.keys() | known.keys()
-        if real.get(place) != known.get(place) and not _is_behind(real.get(place), known.get(place))
-    }
+        if real.get(place) != known.get(place) and not is_older(real.get(place), known.get(place))
+    }  # an older one came from a server's cache that lags behind the watch
     proven = {place for place, version in differing.items() if place in suspects and suspects[place] == version}
     return Finding(
         lost=tuple(sorted(place for place in proven if differing[place] is None)),
         missed=tuple(sorted(place for place in proven if differing[place] is not None)),
         suspects={place: version for place, version in differing.items() if place not in proven},
     )
-
-
-def _is_behind(real: str | None, known: str | None) -> bool:
-    """Whether the list came from a server's cache that lags behind the watch."""
-    return real is not None and known is not None and real.isdigit() and known.isdigit() and int(real) < int(known)
 
 
 class Sentinel:

@@ -64,7 +64,6 @@ class _Duty:
     """What one Job's workers serve, and how."""
 
     namespace: str
-    jobs: tuple[str, ...]
     grace: int
     link: WorkerLink
 
@@ -75,11 +74,13 @@ def decide_grace_seconds(timeouts: Iterable[float]) -> int:
 
 
 def build_deployment(job: Job, body: Body, riders: Sequence[Rider], link: WorkerLink) -> Body:
-    """Build the Deployment, without replicas; InputError names the field of a `podTemplate` that cannot be merged."""
+    """Build the Deployment, without replicas; riders come and go by their settings, so all that they change here is
+    the time that their jobs need when a worker is stopped. InputError names the field of a `podTemplate` that cannot
+    be merged.
+    """
     timeouts = [job.spec.timeout_seconds or TIMEOUT_SECONDS, *(rider.timeout_seconds for rider in riders)]
     duty = _Duty(
         namespace=body["metadata"]["namespace"],
-        jobs=tuple(sorted({job.name, *(rider.name for rider in riders)})),
         grace=decide_grace_seconds(timeouts),
         link=link,
     )
@@ -168,7 +169,7 @@ def _build_env(job: Job, duty: _Duty) -> list[dict[str, Any]]:
     variables: dict[str, Any] = {
         "JETMILL_NATS_URL": {"value": link.url},
         "JETMILL_NAMESPACE": {"value": duty.namespace},
-        "JETMILL_JOBS": {"value": ",".join(duty.jobs)},
+        "JETMILL_JOBS": {"value": job.name},
         "JETMILL_GRACE_SECONDS": {"value": str(duty.grace)},
         "JETMILL_HEALTH_PORT": {"value": str(HEALTH_PORT)},
         "JETMILL_LOG_FORMAT": {"value": "json"},

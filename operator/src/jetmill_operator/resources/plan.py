@@ -15,9 +15,10 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import yaml
+from msgspec import UnsetType
 
 from jetmill.bus.ports import Change
 from jetmill.errors import InputError
@@ -83,6 +84,8 @@ class Seen:
     budget: Body | None = None
     changes: tuple[Change, ...] | None = ()
     """What the bus would have to write; None: it could not be asked."""
+    settings: JobSettings | UnsetType | None = None
+    """The settings in the bus; UNSET: unreadable, so that they may be replaced."""
     riders: tuple[Rider, ...] = ()
     """The Jobs that ride on this one's workers."""
     carrier: Carrier | None = None
@@ -103,6 +106,8 @@ class ApplyQueue:
 
     settings: JobSettings
     changes: tuple[Change, ...]
+    before: JobSettings | UnsetType | None = None
+    """The settings that stood there when this was decided: who has been asleep since overwrites nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +163,15 @@ def plan_job(job: Job, seen: Seen, link: WorkerLink) -> Plan:
     if FINALIZER not in finalizers:
         steps.append(AddFinalizer((*finalizers, FINALIZER)))
     if seen.changes:
-        settings = job.to_settings(generation=int(seen.body["metadata"].get("generation", 0)))
-        steps.append(ApplyQueue(settings, seen.changes))
+        steps.append(ApplyQueue(build_settings(job, seen.body), seen.changes, seen.settings))
     obstacle = _plan_children(job, seen, link, steps)
     return Plan(tuple(steps), obstacle)
+
+
+def build_settings(job: Job, body: Body) -> JobSettings:
+    """The settings of a Job as its object stands in the cluster."""
+    meta = body["metadata"]
+    return job.to_settings(generation=int(meta.get("generation", 0)), uid=str(meta["uid"]))
 
 
 def _plan_children(job: Job, seen: Seen, link: WorkerLink, steps: list[Step]) -> Obstacle | None:
@@ -253,11 +263,9 @@ def _print_step(step: Step) -> Iterator[str]:
     match step:
         case AddFinalizer():
             yield f"+ finalizer {FINALIZER}\n"
-        case ApplyQueue(settings, changes):
-            for change in changes:
-                sign_of: Literal["+", "~"] = "~" if change.fields else "+"
-                yield f"{sign_of} {change.name}" + (f": {', '.join(change.fields)}\n" if change.fields else "\n")
-            del settings
+        case ApplyQueue():
+            for change in step.changes:
+                yield f"~ {change.name}: {', '.join(change.fields)}\n" if change.fields else f"+ {change.name}\n"
         case ApplyObject():
             yield from _print_diff(step)
         case HandOver(name, replicas):

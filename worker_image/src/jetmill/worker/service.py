@@ -22,6 +22,7 @@ from jetmill.client.client import Client
 from jetmill.client.declaration import Registry
 from jetmill.errors import BusError, ConfigError, PermissionDeniedError
 from jetmill.ledger.claim import Claimer
+from jetmill.metric import find_version
 from jetmill.protocol.record import Entry, JobSettings, Presence, Record
 from jetmill.worker.executor.process import ProcessExecutor
 from jetmill.worker.executor.thread import ThreadExecutor
@@ -30,7 +31,7 @@ from jetmill.worker.hold import Holds, is_known_elsewhere
 from jetmill.worker.host import WorkerHost
 from jetmill.worker.intake import Intake
 from jetmill.worker.log import get_logger
-from jetmill.worker.metric import Metrics, find_version
+from jetmill.worker.metric import Metrics
 from jetmill.worker.part import Parts
 from jetmill.worker.resource import Resources
 from jetmill.worker.rest import Rest
@@ -40,7 +41,7 @@ from jetmill.worker.slot import Slots
 from jetmill.worker.wheel import Wheel
 
 if TYPE_CHECKING:
-    from jetmill.worker.health import HealthServer
+    from jetmill.health import HealthServer
 
 MAX_SHOWN = 1000
 """Ids of running jobs in a presence."""
@@ -390,7 +391,7 @@ class Service:
         asyncio.get_running_loop().call_soon(self._follow, job)
 
     def _serve_health(self) -> None:
-        from jetmill.worker.health import HealthServer
+        from jetmill.health import HealthServer
 
         assert self.settings.health_port is not None
         self._health = HealthServer(

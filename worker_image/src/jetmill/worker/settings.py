@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jetmill.client.settings import ClientSettings
 from jetmill.client.settings import settings_from_env as connection_from_env
 from jetmill.errors import ConfigError
+from jetmill.log import LEVELS
 from jetmill.protocol.name import is_label
 from jetmill.worker.result import RESULT_MAX_BYTES
 
@@ -175,6 +176,3 @@ def _find_faults(settings: WorkerSettings) -> list[str]:
     if settings.log_level not in LEVELS:
         faults.append(f"{name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
     return faults
-
-
-LEVELS: Sequence[str] = ("debug", "info", "warning", "error")

@@ -10,6 +10,7 @@ import time
 from jetmill.bus.connect import BusOptions
 from jetmill.bus.jetstream.admin import JetStreamAdmin
 from jetmill.bus.jetstream.event import JetStreamEvents
+from jetmill.bus.jetstream.extra import load_extras
 from jetmill.bus.jetstream.ledger import JetStreamLedger
 from jetmill.bus.jetstream.link import Link, LinkOptions
 from jetmill.bus.jetstream.payload import JetStreamPayloads
@@ -153,6 +154,7 @@ class JetStreamTrunk:
 async def connect_jetstream(options: BusOptions) -> Bus:
     """Connect; BusError that names the URL if that fails for four seconds. Later it reconnects for ever."""
     Subjects(options.namespace, prefix=options.prefix)  # a name that cannot be is refused before anything connects
+    load_extras(options)
     link = await Link.connect(_link_options(options))
     return JetStreamTrunk(link, prefix=options.prefix, only_one=True).open(options.namespace)
 
@@ -160,6 +162,7 @@ async def connect_jetstream(options: BusOptions) -> Bus:
 async def connect_jetstream_trunk(options: BusOptions) -> JetStreamTrunk:
     """Connect for many namespaces; as `connect_jetstream`."""
     parse_label(options.prefix, field="prefix")
+    load_extras(options)
     return JetStreamTrunk(await Link.connect(_link_options(options)), prefix=options.prefix)
 
 
