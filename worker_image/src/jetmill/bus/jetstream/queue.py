@@ -74,8 +74,9 @@ class JetStreamDelivery(RawDelivery):
         head = self.head
         if head is None:
             return None
-        if head.startswith(_SEQ_FIRST):  # as `publish` writes it, and nobody else
-            text: bytes | str | None = head[len(_SEQ_FIRST) : -4]
+        if head.startswith(_SEQ_FIRST):  # as a hint that was never delayed has it
+            at = len(_SEQ_FIRST)
+            text: bytes | str | None = head[at : head.find(b"\r\n", at)]
         else:
             text = self.header(SEQ_HEADER)
         return int(text) if text is not None and text.isdigit() else None
