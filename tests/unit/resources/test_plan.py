@@ -241,7 +241,7 @@ def test_while_the_bus_is_away_the_workers_are_planned_all_the_same() -> None:
 def test_a_plan_prints_as_a_diff() -> None:
     text = str(plan(see()))
     assert text.startswith(f"+ finalizer {FINALIZER}\n+ stream jm_shop_q_send-email\n")
-    assert "--- /dev/null\n+++ wanted Deployment send-email-worker\n" in text
+    assert text.count("--- /dev/null\n+++ wanted Deployment send-email-worker\n") == 1
     seen = converge(see())
     changed = replace(seen, body={**seen.body, "spec": make_body(worker={"image": "shop:2"})["spec"]})
     lines = str(plan(changed)).splitlines()

@@ -57,7 +57,9 @@ class Manifests:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """List the manifests of a folder, by name; hidden files are none."""
+    """List the manifests of a folder, by name; hidden files are none. A file is its own list."""
+    if folder.is_file():
+        return [folder]
     return sorted(
         path
         for path in folder.iterdir()

@@ -12,7 +12,7 @@ obstacle: the other parts are planned all the same, so that jobs are accepted an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -153,7 +153,7 @@ class Plan:
         return bool(self.steps)
 
     def __str__(self) -> str:
-        return "".join(line for step in self.steps for line in _print_step(step))
+        return "".join(_print_plan(self.steps))
 
 
 def plan_job(job: Job, seen: Seen, link: WorkerLink) -> Plan:
@@ -257,6 +257,18 @@ def _is_leaving(body: Body) -> bool:
 
 
 # Printing
+
+
+def _print_plan(steps: Sequence[Step]) -> Iterator[str]:
+    """Print the steps; what is born is shown once, not again when its replicas are left out."""
+    born = set[tuple[Kind, str]]()
+    for step in steps:
+        if isinstance(step, ApplyObject) and step.live is None:
+            place = (step.kind, step.body["metadata"]["name"])
+            if place in born:
+                continue
+            born.add(place)
+        yield from _print_step(step)
 
 
 def _print_step(step: Step) -> Iterator[str]:
