@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from jetmill_operator.cluster.credential import Credential, find_credential
-from jetmill_operator.cluster.errors import ForbiddenError, InvalidError, NotLeaderError, UnavailableError
+from jetmill_operator.cluster.errors import AbsentError, ForbiddenError, InvalidError, NotLeaderError, UnavailableError
 from jetmill_operator.cluster.fence import FencedCluster
 from jetmill_operator.cluster.kube import KubeCluster
-from jetmill_operator.cluster.ports import SERVICE_ACCOUNT, Body, path_of
+from jetmill_operator.cluster.ports import SERVICE_ACCOUNT, Body, Kind, path_of
 from jetmill_operator.cluster.rest import WRITERS, Request, Rest
 from support.faultproxy import FaultProxy
 from support.kube import MANAGER, PROBE
@@ -111,6 +111,21 @@ async def test_a_field_that_the_schema_does_not_know_is_refused_for_ever(kube, n
     with pytest.raises(InvalidError, match="more") as caught:
         await kube.apply(PROBE, make(namespace, more={"than": "known"}), manager=MANAGER)
     assert not caught.value.retryable
+
+
+async def test_a_kind_that_is_not_served_is_not_an_object_that_is_gone(kube, namespace) -> None:
+    """A server that has just begun does not know our kinds yet: taking that for deletions would be the end of all."""
+    for kind in (Kind("test.jetmill.dev", "v1", "Other", "others"), Kind("nosuch.jetmill.dev", "v1", "One", "ones")):
+        for asked in (
+            kube.get(kind, namespace, "one"),
+            kube.list(kind),
+            kube.versions(kind),
+            kube.owners(kind, namespace, "one", ".spec"),
+            kube.delete(kind, namespace, "one"),
+        ):
+            with pytest.raises(AbsentError) as caught:
+                await asked
+            assert caught.value.unserved
 
 
 async def test_an_invalid_value_names_its_field(kube, namespace) -> None:

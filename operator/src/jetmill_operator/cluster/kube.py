@@ -35,7 +35,8 @@ class KubeCluster:
         """See `Cluster.get`."""
         try:
             return _strip(await self._rest.ask(Request("GET", path_of(kind, namespace, name))))
-        except AbsentError:
+        except AbsentError as err:
+            _absent(err)
             return None
 
     async def list(
@@ -64,7 +65,8 @@ class KubeCluster:
         """See `Cluster.owners`."""
         try:
             body = await self._rest.ask(Request("GET", path_of(kind, namespace, name)))
-        except AbsentError:
+        except AbsentError as err:
+            _absent(err)
             return frozenset()
         steps = tuple(field.strip(".").split("."))
         entries = body["metadata"].get("managedFields", ())
@@ -102,8 +104,8 @@ class KubeCluster:
             options["preconditions"] = {"uid": uid}
         try:
             await self._rest.ask(Request("DELETE", path_of(kind, namespace, name), {}, options))
-        except AbsentError:
-            return
+        except AbsentError as err:
+            _absent(err)
         except ConflictError:
             if uid is None:
                 raise  # else another one has the name by now: the one that was meant is gone
@@ -131,6 +133,12 @@ class KubeCluster:
             more = page["metadata"].get("continue", "")
             if not more:
                 return found
+
+
+def _absent(err: AbsentError) -> None:
+    """Take an object as gone only if the server knows its kind."""
+    if err.unserved:
+        raise err
 
 
 def _select(labels: Mapping[str, str] | None) -> dict[str, str]:
