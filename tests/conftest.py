@@ -2,15 +2,25 @@
 
 On a laptop a test that lacks something is skipped with the reason and the cure. CI has everything, so there a skip
 is a test that silently no longer runs. The report itself is turned, which holds for xdist's processes as well.
+
+A test marked `field("Job.spec.retry.factor")` proves what that field of a CRD does. Which of them ran, and whether they
+passed, is kept in build/fields.json, one session over the other; `make check-fields` reads it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
+
+# How long one example takes says nothing on a machine that does other things as well.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)
 
@@ -22,6 +32,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("REQUIRE_ALL", "") not in ("", "0"),
         help="a skipped test is a failure (also REQUIRE_ALL=1)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the processes of xdist report to the first one
+        config.pluginmanager.register(FieldRecorder(config.rootpath / "build/fields.json"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fields = [name for mark in item.iter_markers("field") for name in mark.args]
+        if fields:
+            item.user_properties.append(("fields", fields))
+
+
+class FieldRecorder:
+    """Keeps which fields were proven by which tests."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: dict[str, dict[str, object]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        fields = dict(report.user_properties).get("fields")
+        if fields:
+            before = self._seen.get(report.nodeid, {}).get("passed", True)
+            self._seen[report.nodeid] = {"fields": fields, "passed": bool(before and report.passed)}
+
+    def pytest_sessionfinish(self) -> None:
+        if self._seen:
+            known = json.loads(self._file.read_text()) if self._file.exists() else {}
+            self._file.parent.mkdir(exist_ok=True)
+            self._file.write_text(json.dumps(known | self._seen, indent=1, sort_keys=True))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -168,7 +168,8 @@ def print_table(expected: dict[str, Batch], found: list[JobStatus]) -> bool:
 async def verify(url: str) -> bool:
     """Let the command line prove the ledger."""
     say("$ jetmill verify")
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "jetmill", "verify", "--nats-url", url)
+    environ = {**os.environ, "JETMILL_NATS_URL": url}  # on the command line every user of the machine could read it
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "jetmill", "verify", env=environ)
     return await process.wait() == 0
 
 

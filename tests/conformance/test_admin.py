@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from conformance.place import Place
 from factories import JOB, make_data, make_hint, make_job_id, make_settings
 from jetmill.bus.ports import Bus
-from jetmill.errors import NotFoundError
+from jetmill.errors import NotFoundError, RefusedError
 from jetmill.protocol.record import JobSettings
 from support.taker import Taker
 from support.wait import eventually
@@ -57,6 +59,7 @@ async def test_applying_a_job_again_keeps_its_hints(bus: Bus) -> None:
     assert (await Taker(bus, want=1).next()).id == hint.id
 
 
+@pytest.mark.field("Job.spec.leaseSeconds")
 async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bus, place: Place) -> None:
     await bus.admin.apply_job(make_settings(lease_seconds=600.0))
     await bus.admin.apply_job(make_settings(lease_seconds=1.0))
@@ -67,6 +70,7 @@ async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bu
     assert (await taker.next()).deliveries == 2
 
 
+@pytest.mark.field("Job.spec.suspend")
 async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> None:
     await bus.admin.apply_job(make_settings())
     await bus.admin.apply_job(make_settings(suspend=True))
@@ -76,6 +80,7 @@ async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> Non
     assert (await bus.queue.depth(JOB)).ready == 1
     assert taker.taken == []
     await bus.admin.apply_job(make_settings())
+    taker.pull.renew()
     assert (await taker.next()).id == hint.id
 
 
@@ -85,7 +90,40 @@ async def test_a_job_may_begin_suspended(bus: Bus) -> None:
     taker = Taker(bus, want=1)
     assert (await bus.queue.depth(JOB)).ready == 1
     await bus.admin.apply_job(make_settings())
+    taker.pull.renew()
     await taker.next()
+
+
+async def test_what_an_apply_would_write_is_told_before_and_nothing_after(raw_bus: Bus, place: Place) -> None:
+    admin, copies, settings = raw_bus.admin, place.replicas, make_settings()
+    assert await admin.inspect_namespace(replicas=copies)
+    await admin.apply_namespace(replicas=copies)
+    assert await admin.inspect_namespace(replicas=copies) == []
+    changes = await admin.inspect_job(settings, replicas=copies)
+    assert {f"stream {raw_bus.subjects.queue_stream(JOB)}", f"settings of {JOB}"} <= {change.name for change in changes}
+    assert all(change.fields == () for change in changes)
+    assert await admin.settings(JOB) is None
+    await admin.apply_job(settings, replicas=copies)
+    assert await admin.inspect_job(settings, replicas=copies) == []
+
+
+async def test_what_an_apply_would_change_is_told_field_by_field(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_job(make_settings(), replicas=place.replicas)
+    changed = make_settings(lease_seconds=7.5, suspend=True, max_retries=3)
+    changes = await bus.admin.inspect_job(changed, replicas=place.replicas)
+    stream = bus.subjects.queue_stream(JOB)
+    assert [change.name for change in changes] == [
+        *(f"consumer {band} of {stream}" for band in ("high", "normal", "low")),
+        f"settings of {JOB}",
+    ]
+    assert all(change.fields == ("ack_wait", "paused") for change in changes[:3])
+    assert set(changes[3].fields) == {"lease_seconds", "max_retries", "suspend"}
+
+
+async def test_a_removed_job_is_to_be_made_anew(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_job(make_settings(), replicas=place.replicas)
+    await bus.admin.remove_job(JOB)
+    assert f"settings of {JOB}" in {c.name for c in await bus.admin.inspect_job(make_settings(), replicas=1)}
 
 
 async def test_removing_a_job_takes_its_settings_and_hints_and_leaves_the_ledger(bus: Bus) -> None:
@@ -104,6 +142,71 @@ async def test_removing_a_job_takes_its_settings_and_hints_and_leaves_the_ledger
 
 async def test_removing_a_job_that_is_not_there_is_no_error(bus: Bus) -> None:
     await bus.admin.remove_job("nobody")
+
+
+async def test_a_writer_who_saw_other_settings_than_stand_there_is_refused_and_changes_nothing(bus: Bus) -> None:
+    """One that was asleep while another decided: its word is out of date."""
+    await bus.admin.apply_job(make_settings(generation=1))
+    seen = await bus.admin.settings(JOB)
+    await bus.admin.apply_job(make_settings(generation=2), before=seen)
+    with pytest.raises(RefusedError, match="have changed"):
+        await bus.admin.apply_job(make_settings(generation=1, suspend=True), before=seen)
+    assert await bus.admin.settings(JOB) == make_settings(generation=2)
+    await bus.queue.publish(make_hint())
+    await Taker(bus, want=1).next()  # the queue was not suspended either
+
+
+async def test_who_saw_no_settings_is_refused_once_there_are_some_and_who_saw_some_once_there_are_none(
+    bus: Bus,
+) -> None:
+    first = make_settings(uid="one")
+    await bus.admin.apply_job(first, before=None)
+    with pytest.raises(RefusedError):
+        await bus.admin.apply_job(make_settings(uid="two"), before=None)
+    await bus.admin.remove_job(JOB)
+    with pytest.raises(RefusedError):
+        await bus.admin.apply_job(make_settings(uid="one", generation=2), before=first)
+    assert await bus.admin.settings(JOB) is None
+    await bus.admin.apply_job(make_settings(uid="two"), before=None)
+
+
+async def test_what_stands_there_already_may_be_applied_whatever_was_seen(bus: Bus) -> None:
+    """A writer whose answer was lost tries again."""
+    await bus.admin.apply_job(make_settings(generation=3), before=None)
+    await bus.admin.apply_job(make_settings(generation=3), before=None)
+
+
+async def test_of_writers_at_the_same_time_who_saw_the_same_one_wins(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_job(make_settings())
+    other = await place.connect()
+    wanted = [make_settings(generation=number) for number in (1, 2)]
+    done = await asyncio.gather(
+        *(one.admin.apply_job(new, before=make_settings()) for one, new in zip((bus, other), wanted, strict=True)),
+        return_exceptions=True,
+    )
+    winner = next(new for new, answer in zip(wanted, done, strict=True) if answer is None)
+    assert [type(answer) for answer in done if answer is not None] == [RefusedError]
+    assert await bus.admin.settings(JOB) == winner
+
+
+async def test_only_its_own_object_removes_a_job(bus: Bus) -> None:
+    """Whoever still acts for an object that is gone leaves alone what was made under its name since."""
+    await bus.admin.apply_job(make_settings(uid="second"))
+    hint = make_hint()
+    await bus.queue.publish(hint)
+    with pytest.raises(RefusedError, match="another object"):
+        await bus.admin.remove_job(JOB, uid="first")
+    assert await bus.admin.settings(JOB) == make_settings(uid="second")
+    assert await bus.queue.hinted(JOB) == {hint.id}
+    await bus.admin.remove_job(JOB, uid="second")
+    assert await bus.admin.settings(JOB) is None
+    await bus.admin.remove_job(JOB, uid="second")
+
+
+async def test_a_job_that_is_nobodys_may_be_removed_by_anybody(bus: Bus) -> None:
+    await bus.admin.apply_job(make_settings())
+    await bus.admin.remove_job(JOB, uid="any")
+    assert await bus.admin.settings(JOB) is None
 
 
 async def test_who_watches_hears_of_every_job_now_and_at_each_change(bus: Bus, place: Place) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from conformance.place import Place
@@ -51,6 +53,20 @@ async def test_what_a_worker_said_last_counts(bus: Bus) -> None:
     await bus.presence.put(make_presence(busy=1), ttl_seconds=30)
     await bus.presence.put(make_presence(busy=2), ttl_seconds=30)
     assert await bus.presence.all() == [make_presence(busy=2)]
+
+
+async def test_a_worker_that_beats_while_all_are_asked_for_is_named_once(bus: Bus, place: Place) -> None:
+    reader = await place.connect()
+    await bus.presence.put(make_presence(), ttl_seconds=30)
+
+    async def beat() -> None:
+        for busy in range(100):
+            await bus.presence.put(make_presence(busy=busy), ttl_seconds=30)
+
+    beating = asyncio.ensure_future(beat())
+    while not beating.done():
+        assert [presence.worker for presence in await reader.presence.all()] == ["worker-1"]
+    await beating
 
 
 async def test_a_worker_that_left_orderly_is_gone_at_once(bus: Bus) -> None:

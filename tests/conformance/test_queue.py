@@ -8,7 +8,7 @@ import pytest
 
 from conformance.place import Place
 from factories import JOB, make_hint, make_settings
-from jetmill.bus.ports import Bus, Depth
+from jetmill.bus.ports import Bus, Depth, Flow
 from jetmill.errors import BusError, NotFoundError
 from jetmill.protocol.hint import Hint
 from support.taker import Taker
@@ -41,6 +41,42 @@ async def depth_is(bus: Bus, *, ready: int = 0, in_flight: int = 0, delayed: int
         return await bus.queue.depth(JOB) == expected
 
     await eventually(same, what=f"{expected}, is {await bus.queue.depth(JOB)}")
+
+
+async def flow_is(bus: Bus, *, ready: int, in_flight: int) -> Flow:
+    async def same() -> Flow | None:
+        flow = await bus.queue.flow(JOB)
+        return flow if (flow.ready, flow.in_flight) == (ready, in_flight) else None
+
+    flow = await eventually(same)
+    assert isinstance(flow, Flow)
+    return flow
+
+
+async def test_the_flow_counts_what_is_ready_what_is_in_hand_and_what_came(queue: Bus) -> None:
+    assert await queue.queue.flow(JOB) == Flow(ready=0, in_flight=0, stored=0, offered=0)
+    await publish(queue, 3)
+    await publish(queue, 2, band="high")
+    assert await flow_is(queue, ready=5, in_flight=0) == Flow(5, 0, stored=5, offered=5)
+    delivery = await Taker(queue, want=1).next()
+    assert await flow_is(queue, ready=4, in_flight=1) == Flow(4, 1, stored=5, offered=5)
+    delivery.ack()
+    assert await flow_is(queue, ready=4, in_flight=0) == Flow(4, 0, stored=5, offered=5)
+
+
+async def test_what_comes_again_is_offered_again_and_stored_once(queue: Bus) -> None:
+    await publish(queue)
+    taker = Taker(queue, want=2)
+    (await taker.next()).nak()
+    await taker.next()
+    assert await flow_is(queue, ready=0, in_flight=1) == Flow(0, 1, stored=1, offered=2)
+
+
+async def test_what_is_delayed_is_stored_and_not_offered_until_it_is_due(queue: Bus, place: Place) -> None:
+    await publish(queue, due=queue.link.now() + 3600 * 1_000_000)
+    assert await queue.queue.flow(JOB) == Flow(ready=0, in_flight=0, stored=1, offered=0)
+    await publish(queue, due=queue.link.now() - 1_000_000)
+    assert (await flow_is(queue, ready=1, in_flight=0)).offered == 1
 
 
 async def test_a_hint_arrives_as_it_was_published(queue: Bus) -> None:
@@ -336,6 +372,8 @@ async def test_depth_counts_over_all_bands(queue: Bus) -> None:
 async def test_a_job_that_is_not_declared_has_no_queue(bus: Bus) -> None:
     with pytest.raises(NotFoundError):
         await bus.queue.depth("nobody")
+    with pytest.raises(NotFoundError):
+        await bus.queue.flow("nobody")
     with pytest.raises(BusError):
         await soon(bus.queue.publish(make_hint(job="nobody")))
 
@@ -395,3 +433,17 @@ async def test_a_fired_hint_has_a_sequence_of_its_own(queue: Bus) -> None:
     await taker.next()
     await queue.queue.purge(JOB, hint.id, up_to=2)
     assert await queue.queue.hinted(JOB) == {hint.id}
+
+
+async def test_renewing_asks_for_no_more_than_was_wanted(queue: Bus) -> None:
+    taker = Taker(queue, want=3)
+    hints = await publish(queue, 1)
+    await taker.next()
+    taker.pull.renew()
+    assert taker.pull.outstanding == 2
+    hints += await publish(queue, 4)
+    taker.pull.renew()
+    await taker.several(2)
+    await depth_is(queue, ready=2, in_flight=3)
+    assert len(set(taker.ids)) == 3
+    assert set(taker.ids) < {hint.id for hint in hints}

@@ -29,7 +29,7 @@ class Hand:
         self.bus = bus
         self.worker = worker
         self.claimer = Claimer(
-            bus, worker=worker, lease_seconds_of=lambda _: lease_seconds, presence_ttl_seconds=lease_seconds
+            bus, worker=worker, lease_seconds_of=lambda _: lease_seconds, presence_ttl_seconds=lambda: lease_seconds
         )
         self.taker = Taker(bus)
         self.max_retries = 3

@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from factories import JOB, make_settings
 from jetmill.bus.ports import Bus
-from jetmill.errors import BusError, NotFoundError
+from jetmill.errors import BusError, NotFoundError, ObstacleError, RefusedError
 from jetmill.protocol.record import JobSettings
 from support.nats import NatsCluster
 from support.raw import Raw
@@ -76,12 +76,14 @@ async def test_a_stream_of_that_name_with_other_subjects_is_left_alone(bus: Bus,
     stream = bus.subjects.queue_stream(JOB)
     await raw.ask(f"STREAM.CREATE.{stream}", {"name": stream, "subjects": [f"{stream}.>"]})
     before = await raw.stream(stream)
-    with pytest.raises(BusError, match="not ours") as refused:
+    with pytest.raises(ObstacleError, match="not ours") as refused:
         await bus.admin.apply_job(make_settings())
     assert stream in str(refused.value)
     assert refused.value.cure
+    with pytest.raises(ObstacleError, match="not ours"):
+        await bus.admin.inspect_job(make_settings())
     assert await bus.admin.settings(JOB) is None
-    with pytest.raises(BusError, match="not ours"):
+    with pytest.raises(ObstacleError, match="not ours"):
         await bus.admin.remove_job(JOB)
     after = await raw.stream(stream)
     assert (after["config"], after["created"]) == (before["config"], before["created"])
@@ -90,7 +92,7 @@ async def test_a_stream_of_that_name_with_other_subjects_is_left_alone(bus: Bus,
 async def test_a_foreign_stream_that_takes_our_subjects_is_named(bus: Bus, raw: Raw) -> None:
     subject = bus.subjects.hint(JOB, "normal", "*")
     await raw.ask("STREAM.CREATE.someone-elses", {"name": "someone-elses", "subjects": [subject]})
-    with pytest.raises(BusError, match="overlap"):
+    with pytest.raises(ObstacleError, match="overlap"):
         await bus.admin.apply_job(make_settings())
     await raw.ask("STREAM.DELETE.someone-elses")
     await bus.admin.apply_job(make_settings())
@@ -110,6 +112,20 @@ async def test_settings_that_cannot_be_read_stop_neither_who_watches_nor_who_wri
     await raw.put(f"{key}bad", b"not json")
     await bus.admin.remove_job("bad")
     await eventually(lambda: heard["bad"] is None)
+
+
+async def test_settings_that_cannot_be_read_are_replaced_only_by_who_did_not_look(bus: Bus, raw: Raw) -> None:
+    key = f"$KV.{bus.subjects.jobs_bucket}.bad"
+    await raw.put(key, b'{"v":99,"uid":"newer"}')
+    for before in (None, make_settings("bad")):
+        with pytest.raises(RefusedError, match="version 99"):
+            await bus.admin.apply_job(make_settings("bad"), before=before)
+    with pytest.raises(RefusedError, match="newer"):
+        await bus.admin.remove_job("bad", uid="older")
+    await bus.admin.apply_job(make_settings("bad"))
+    await raw.put(key, b"not json")
+    await bus.admin.remove_job("bad", uid="any")
+    assert await bus.admin.settings("bad") is None
 
 
 async def test_a_watcher_whose_callback_fails_hears_of_the_next_change(bus: Bus) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from factories import make_data, make_hint, make_job_id, make_settings
+from factories import make_data, make_hint, make_job_id, make_presence, make_settings
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
@@ -21,6 +21,9 @@ from jetmill.ledger.verify import verify
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import State
 from jetmill.worker import Worker, WorkerSettings
+from jetmill_operator.policy.victim import DrainPlan
+from jetmill_operator.scaler.drain import apply_drains
+from jetmill_operator.scaler.observation import observe_queue
 from support.nats import NatsServer
 from support.wait import eventually, soon
 
@@ -41,7 +44,7 @@ def read_permissions(name: str) -> str:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     users = "\n".join(
         f'{{user: "{name}", password: "p", permissions: {{ {read_permissions(name)} }} }}'
-        for name in ("worker", "client")
+        for name in ("worker", "client", "scaler")
     )
     config = f'accounts {{app {{jetstream: enabled, users: [{{user: "admin", password: "p"}}\n{users}]}}}}'
     with NatsServer.start(tmp_path_factory.mktemp("permission"), config=config) as server:
@@ -111,6 +114,48 @@ async def test_a_worker_and_a_client_are_refused_nothing_that_they_need(server: 
     assert await admin.presence.all() == []
     assert not (await verify(admin)).violations
     assert "Violation" not in server.log[before:], server.log[before:]
+
+
+async def test_an_autoscaler_is_refused_nothing_that_it_needs(server: NatsServer, admin: Bus) -> None:
+    registry = make_registry(asyncio.Event())
+    settings = WorkerSettings(connection=settings_of(server, "worker"), jobs=(JOB,), concurrency=4)
+    before = len(server.log)
+    bus = await connect(settings_of(server, "scaler").bus_options())
+    woken: list[str] = []
+    bus.signals.on_wake(woken.append)
+    async with (
+        Worker(settings=settings, registry=registry) as worker,
+        Client(settings_of(server, "client"), registry=registry) as client,
+    ):
+        await soon((await client.enqueue(JOB, {"kind": "plain", "data": "small"})).result())
+        seen = await observe_queue(bus, JOB)
+        assert (seen.fault, [one.worker for one in seen.workers]) == ("", [worker.id])
+        plan = DrainPlan(ask=(worker.id,), victims=(worker.id,))
+        await eventually(lambda: apply_drains(bus, plan))
+        waiting = await client.enqueue(JOB, {"kind": "plain", "data": "waits"})
+        await apply_drains(bus, DrainPlan(undo=(worker.id,)))
+        assert await soon(waiting.result()) == "waits"
+        await eventually(lambda: woken == [JOB, JOB])
+    await bus.link.close()
+    assert "Violation" not in server.log[before:], server.log[before:]
+
+
+async def test_a_worker_may_not_have_others_drained(server: NatsServer, worker_bus: Bus, admin: Bus) -> None:
+    told: list[str] = []
+    admin.signals.on_drain("worker-1", drain=lambda: told.append("drain"), undrain=lambda: told.append("undrain"))
+    await admin.admin.all_settings()  # the server has taken the subscription
+    denied = server.log.count("Violation")
+    worker_bus.signals.drain("worker-1")
+    admin.signals.undrain("worker-1")
+    await eventually(lambda: server.log.count("Violation") > denied and told)
+    assert told == ["undrain"]
+
+
+async def test_a_worker_may_ask_who_else_there_is(worker_bus: Bus, admin: Bus) -> None:
+    """It fails no job for a handler that another one knows."""
+    await admin.presence.put(make_presence("another"), ttl_seconds=30)
+    assert [presence.worker for presence in await worker_bus.presence.all()] == ["another"]
+    await admin.presence.remove("another")
 
 
 async def presence_is(bus: Bus, workers: list[str]) -> bool:

@@ -163,6 +163,12 @@ async def test_changed_manifests_are_applied_and_faulty_ones_change_nothing(star
     await dev.stop()
 
 
+@pytest.mark.field(
+    "Job.spec.worker.concurrency",
+    "Job.spec.scaling.maxReplicas",
+    "Job.spec.scaling.targetDrainSeconds",
+    "Job.spec.scaling.cooldownSeconds",
+)
 async def test_workers_scale_with_the_backlog_and_go_after_the_cooldown(start, connect, folder):
     scaling = "  worker: {concurrency: 1}\n  scaling: {maxReplicas: 2, targetDrainSeconds: 1, cooldownSeconds: 1}\n"
     (folder / "nap.yaml").write_text(declare("nap", "tasks:nap", scaling))

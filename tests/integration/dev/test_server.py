@@ -9,7 +9,8 @@ import sys
 import psutil
 import pytest
 
-from jetmill.errors import ConfigError
+from jetmill.bus.connect import BusOptions, connect
+from jetmill.errors import ConfigError, PermissionDeniedError
 from jetmill_operator.dev.lock import take_folder, take_store
 from jetmill_operator.dev.server import HOST, DevServer, is_free
 from jetmill_operator.dev.tether import build_command
@@ -71,6 +72,28 @@ async def test_a_port_that_was_used_last_time_and_is_taken_now_is_replaced(start
         assert second.port != first.port
     finally:
         await second.stop()
+
+
+async def test_who_does_not_know_the_token_is_refused(start):
+    server = await start()
+    for url in (f"nats://{HOST}:{server.port}", f"nats://{'0' * 32}@{HOST}:{server.port}"):
+        with pytest.raises(PermissionDeniedError) as refused:
+            await connect(BusOptions(url=url))
+        assert "0" * 32 not in str(refused.value)
+    bus = await connect(BusOptions(url=server.url))
+    await bus.link.close()
+
+
+async def test_the_token_stays_and_only_its_owner_may_read_it(start, tmp_path):
+    (tmp_path / "nats.conf").touch(0o644)
+    first = await start()
+    url = first.url
+    await first.stop()
+    second = await start()
+    assert second.url == url
+    for name in ("token", "nats.conf"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    assert first.token in (tmp_path / "nats.conf").read_text()
 
 
 async def test_every_write_is_synced(start):

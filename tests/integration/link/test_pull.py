@@ -100,6 +100,23 @@ async def test_what_is_naked_comes_again_and_counts(link: Link, queue: Any) -> N
     pull.stop()
 
 
+async def test_a_renewed_pull_is_served_at_once_by_a_consumer_that_was_resumed(link: Link, queue: Any) -> None:
+    """With a heartbeat that is further away than the patience of a test: the server alone would not wake up."""
+    pause = f"CONSUMER.PAUSE.{queue.name}.c"
+    await queue.ask(pause, {"pause_until": "2999-01-01T00:00:00Z"})
+    await fill(link, queue.name, 5)
+    got: list[Delivery] = []
+    pull = Pull(link, queue.name, "c", got.append, options=PullOptions(expires_seconds=90.0, heartbeat_seconds=40.0))
+    pull.want(3)
+    await link.flush()
+    await queue.ask(pause, {})
+    pull.renew()
+    await eventually(lambda: len(got) == 3)
+    await link.flush()
+    assert (len(got), pull.outstanding) == (3, 0)
+    pull.stop()
+
+
 async def test_what_is_termed_is_gone_and_the_server_tells_the_reason(link: Link, queue: Any) -> None:
     advisories: list[Frame] = []
     link.subscribe(f"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{queue.name}.c", advisories.append)

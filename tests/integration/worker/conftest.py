@@ -21,6 +21,7 @@ from jetmill.client.declaration import Registry
 from jetmill.client.settings import ClientSettings
 from jetmill.protocol.record import JobSettings
 from support.nats import NatsServer
+from support.skew import skew_clock
 from support.wait import eventually
 
 HERE = Path(__file__).parent
@@ -65,8 +66,10 @@ class Field:
     async def declare(self, job: str, **settings: Any) -> None:
         await self.bus.admin.apply_job(JobSettings(job=job, handler=f"live_jobs:{job.replace('-', '_')}", **settings))
 
-    async def spawn(self, *jobs: str, wait: bool = True, **environ: str) -> WorkerProcess:
-        """A worker process; it serves when this returns."""
+    async def spawn(
+        self, *jobs: str, wait: bool = True, clock: str | Path | None = None, **environ: str
+    ) -> WorkerProcess:
+        """A worker process; it serves when this returns. `clock` is how wrong its wall clock is, see `skew_clock`."""
         before = {presence.worker for presence in await self.bus.presence.all()} if wait else set()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -80,6 +83,7 @@ class Field:
                 "JETMILL_JOBS": " ".join(jobs),
                 "PYTHONPATH": str(HERE),
                 "TEST_FOLDER": str(self.folder),
+                **({} if clock is None else skew_clock(clock)),
                 **environ,
             },
             stdin=asyncio.subprocess.DEVNULL,

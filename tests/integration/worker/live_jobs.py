@@ -51,3 +51,36 @@ def deadly(ctx: JobContext) -> None:
 
 async def noop() -> None:
     """Nothing."""
+
+
+def count(ctx: JobContext) -> None:
+    """Leave a line for each start: one write, so that two processes share the file."""
+    with (FOLDER / "starts").open("a") as file:
+        file.write(f"{ctx.id} {ctx.attempt}\n")
+
+
+async def tell_time(ctx: JobContext) -> float:
+    """The process's own idea of the time."""
+    count(ctx)
+    return time.time()
+
+
+async def flaky(ctx: JobContext) -> float:
+    """Succeed at the third attempt."""
+    count(ctx)
+    if ctx.attempt < 3:
+        raise ValueError("not yet")
+    return time.time()
+
+
+async def enqueue_later(ctx: JobContext) -> str:
+    """Leave something to do for later, by this process's clock if it counted."""
+    count(ctx)
+    return await ctx.enqueue("tell-time", delay=1.0)
+
+
+async def long(ctx: JobContext) -> float:
+    """Run for longer than a lease of one second."""
+    count(ctx)
+    await asyncio.sleep(3)
+    return time.time()

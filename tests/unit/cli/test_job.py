@@ -36,6 +36,7 @@ def test_all_that_is_asked_for_one_call_is_in_its_status(shell: Shell) -> None:
     job_id = enqueue(
         shell, "-p", '{"to":"ada"}', "--priority", "-3", "--delay", "1h30m", "--max-retries", "7",
         "--attempt-timeout", "90s", "--label", "team=shop", "--user", "bob",
+        "--concurrency-key", "shop 7", "--concurrency-policy", "skip",
     )  # fmt: skip
     status = shell.ask("job", "status", job_id)
     assert (status["state"], status["priority"], status["payload"]) == ("scheduled", "low", {"to": "ada"})
@@ -45,6 +46,8 @@ def test_all_that_is_asked_for_one_call_is_in_its_status(shell: Shell) -> None:
         {"team": "shop"},
         "bob",
     )
+    assert (status["concurrency_key"], status["concurrency_policy"]) == ("shop 7", "skip")
+    assert "shop 7" in shell.run("job", "status", job_id).stdout
 
 
 def test_a_status_is_shown_with_its_history_and_its_error(shell: Shell) -> None:

@@ -31,6 +31,7 @@ def see(**fields: Any) -> Seen:
         ({"workers": []}, "no_worker"),
         ({"workers": [make_presence(jobs=["other"])]}, "no_worker"),
         ({"workers": [make_presence(draining=True)]}, "draining"),
+        ({"workers": [make_presence(missing=[JOB]), make_presence("other", missing=[JOB])]}, "unknown_handler"),
         ({"workers": [make_presence(busy=10)]}, "busy"),
     ],
 )
@@ -42,6 +43,7 @@ def test_what_holds_a_job_is_named_with_a_cure(fields: dict[str, Any], code: str
 
 def test_nothing_holds_a_job_that_is_served() -> None:
     assert decide_job_causes(see()) == []
+    assert decide_job_causes(see(workers=[make_presence(), make_presence("old", missing=[JOB])])) == []
 
 
 @pytest.mark.parametrize(
@@ -60,19 +62,24 @@ def test_nothing_holds_a_job_that_is_served() -> None:
 )
 def test_each_state_has_its_first_cause(state: State, fields: dict[str, Any], code: str) -> None:
     status = build_status([make_entry(state, **fields)], namespace="shop")
-    assert decide_causes(status, see(), gate=None, holder=None)[0].code == code
+    assert decide_causes(status, see(), holder=None)[0].code == code
 
 
 def test_a_held_job_names_its_holder() -> None:
     status = build_status([make_entry(gate="forbid:report")], namespace="shop")
-    (cause,) = decide_causes(status, see(), gate="forbid:report", holder="other-id")
+    (cause,) = decide_causes(status, see(), holder="other-id")
     assert (cause.code, cause.cure) == ("held", "jetmill why other-id")
 
 
 def test_why_asks_for_a_job_and_for_an_id(shell: Shell) -> None:
-    assert [cause["code"] for cause in shell.ask("why", JOB)] == ["no_worker"]
-    job_id = shell.ask("job", "run", JOB, "--delay", "1h")["id"]
-    assert [cause["code"] for cause in shell.ask("why", job_id)] == ["waiting_until", "no_worker"]
+    assert shell.ask("why", JOB) == []
+    later = shell.ask("job", "run", JOB, "--delay", "1h")["id"]
+    for name in (JOB, later):
+        assert [cause["code"] for cause in shell.ask("why", name)] == ["waiting_until"]
+    job_id = shell.ask("job", "run", JOB)["id"]
+    for name in (JOB, job_id):
+        assert [cause["code"] for cause in shell.ask("why", name)] == ["no_worker"]
+    assert [cause["code"] for cause in shell.ask("why", later)] == ["waiting_until"]
     assert "cure: start one" in shell.run("why", job_id).stdout
 
 

@@ -17,6 +17,7 @@ from jetmill.client.filter import Creation, Filter, add_filter, remove_filter
 from jetmill.client.handle import JobHandle
 from jetmill.client.submission import Item
 from jetmill.errors import (
+    ConfigError,
     InputError,
     InvalidNameError,
     InvalidPayloadError,
@@ -116,12 +117,14 @@ async def test_a_large_payload_lies_in_the_object_store(client: Client, bench: M
     assert len(bench.world.payloads) == 1, "nobody points to the second one"
 
 
+@pytest.mark.field("Job.spec.payload.maxBytes")
 async def test_a_payload_over_the_jobs_limit_is_refused(client: Client) -> None:
     with pytest.raises(PayloadTooLargeError, match="1000000"):
         await client.enqueue(JOB, {"text": "x" * 1_000_000})
     assert await client.list() == []
 
 
+@pytest.mark.field("Job.spec.payload.schema")
 async def test_a_payload_that_the_schema_refuses_names_the_field_and_hides_the_value(
     client: Client, bench: MemoryBench
 ) -> None:
@@ -132,6 +135,14 @@ async def test_a_payload_that_the_schema_refuses_names_the_field_and_hides_the_v
         await client.enqueue("strict", {"to": {"age": 1234}})
     assert caught.value.field == "to.age"
     assert "1234" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["http://127.0.0.1:9/schema.json", "file:///etc/hostname"])
+async def test_a_schema_makes_nobody_fetch_what_it_refers_to(client: Client, bench: MemoryBench, where: str) -> None:
+    schema = msgspec.Raw(msgspec.json.encode({"$ref": where}))
+    await bench.bus.admin.apply_job(make_settings("elsewhere", payload_schema=schema))
+    with pytest.raises(ConfigError, match="is not fetched"):
+        await client.enqueue("elsewhere", {})
 
 
 async def test_a_changed_schema_counts_from_then_on(client: Client, bench: MemoryBench) -> None:

@@ -44,6 +44,13 @@ def test_a_time_in_any_zone_is_the_moment_it_means() -> None:
         ({"user": 3}, "user"),
         ({"priority": "urgent"}, "priority"),
         ({"prioritty": 1}, "prioritty"),
+        ({"concurrency_key": ""}, "concurrency_key"),
+        ({"concurrency_key": "a\n"}, "concurrency_key"),
+        ({"concurrency_key": "\ud800"}, "concurrency_key"),
+        ({"concurrency_key": "x" * 257}, "concurrency_key"),
+        ({"concurrency_key": 7}, "concurrency_key"),
+        ({"concurrency_key": "a", "concurrency_policy": "forbid"}, "concurrency_policy"),
+        ({"concurrency_policy": "skip"}, "concurrency_policy"),
     ],
 )
 def test_an_option_that_cannot_be_is_named(options: dict[str, Any], field: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -43,16 +41,6 @@ def test_every_fault_is_in_one_error(tmp_path: Path) -> None:
         assert variable in said
     assert "more than one way" in said
     assert "secret" not in said
-
-
-def test_nothing_configured_is_memory_with_one_warning() -> None:
-    code = (
-        "from jetmill.client.settings import settings_from_env\n"
-        "for _ in range(2):\n    print(settings_from_env({}).url)"
-    )
-    answer = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.split() == ["memory://", "memory://"]
-    assert answer.stderr.count("MemoryBusWarning: JETMILL_NATS_URL") == 1
 
 
 @pytest.mark.parametrize("environ", [{}, {"JETMILL_NATS_URL": "memory://"}])

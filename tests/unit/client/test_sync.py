@@ -48,6 +48,14 @@ def test_a_stream_can_be_left(sync: SyncClient, registry: Registry) -> None:
     assert (first.seq, first.state) == (1, "queued")
 
 
+def test_a_key_is_an_option_here_too(sync: SyncClient, registry: Registry) -> None:
+    @job(registry=registry)
+    def count(number: int) -> None: ...
+
+    status = sync.enqueue(count, {"number": 1}, concurrency_key="shop 7").status()
+    assert (status.concurrency_key, status.concurrency_policy) == ("shop 7", "wait")
+
+
 def test_a_closed_client_says_so(registry: Registry) -> None:
     client = SyncClient(ClientSettings(run_jobs=False), registry=registry)
     client.close()

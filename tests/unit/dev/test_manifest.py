@@ -57,28 +57,29 @@ SPECS = {
         "handler: 'a:b'\n  timeoutSeconds: '3'",
         (
             "6: spec.timeoutSeconds: '3': input should be a valid number; "
-            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week)"
+            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week); else 300"
         ),
     ),
     "out of bounds": (
         "handler: 'a:b'\n  worker:\n    concurrency: 0",
         (
             "7: spec.worker.concurrency: 0: input should be greater than or equal to 1; "
-            "jobs at once in one worker, 1 to 10000"
+            "jobs at once in one worker, 1 to 10000; if neither this nor the decorator says it, 50"
         ),
     ),
     "not a number": (
         "handler: 'a:b'\n  timeoutSeconds: .nan",
         (
             "6: spec.timeoutSeconds: nan: input should be a finite number; "
-            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week)"
+            "the longest that an attempt may run: seconds, above 0 and at most 604800 (a week); else 300"
         ),
     ),
     "wrong word": (
         "handler: 'a:b'\n  worker: {executor: fast}",
         (
             "6: spec.worker.executor: 'fast': input should be 'auto', 'async', 'thread' or 'process'; "
-            "where handlers run: auto (async functions on the event loop, others on threads), async, thread or process"
+            "where handlers run: auto (as the decorator says, else async functions on the event loop, others on "
+            "threads), async, thread or process"
         ),
     ),
     "text for a mapping": (
@@ -133,18 +134,18 @@ DOCUMENTS = {
     "bad name": (
         GOOD.replace("good", "Good_One"),
         (
-            "3: metadata.name: 'Good_One' does not fit; the Job's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and "
+            "3: metadata.name: 'Good_One' does not fit; the object's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and "
             "'-'), for it becomes a part of NATS subjects"
         ),
     ),
     "no name": (
         GOOD.replace("name: good", ""),
         (
-            "3: metadata.name: is missing; the Job's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and "
+            "3: metadata.name: is missing; the object's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and "
             "'-'), for it becomes a part of NATS subjects"
         ),
     ),
-    "no spec": (GOOD.partition("spec")[0], "1: spec: is missing; add it"),
+    "no spec": (GOOD.partition("spec")[0], "1: spec: is missing; what is wanted: at the least a handler or a command"),
     "misspelt group": (
         GOOD.replace("jetmill.dev", "jetmil.dev"),
         "1: apiVersion: no group 'jetmil.dev'; did you mean jetmill.dev/v1alpha1?",
@@ -222,6 +223,28 @@ def test_kinds_that_come_later_and_images_are_noted(read):
     assert list(manifests.jobs) == ["good"]
 
 
+def test_what_is_otherwise_without_pods_is_noted_where_it_stands(read):
+    worker = dedent("""\
+          worker:
+            image: shop:1
+            env:
+              - {name: LEVEL, value: "3"}
+              - {name: TOKEN, valueFrom: {secretKeyRef: {name: shop, key: token}}}
+            envFrom: [{secretRef: {name: db}}]
+            resources: {requests: {cpu: 1}}
+            volumes: [{name: data, emptyDir: {}}]
+        """)
+    pods = f"{HEAD}  handler: 'a:b'\n" + "".join(f"  {line}\n" for line in worker.splitlines())
+    manifests = read(pods=pods)
+    assert manifests.faults == []
+    assert [str(note) for note in sorted(manifests.notes)] == [
+        "pods.yaml:7: note: broken runs the code of this folder, not its image",
+        "pods.yaml:10: note: broken has TOKEN from the environment of jetmill dev, if it is there",
+        "pods.yaml:11: note: broken has what envFrom names from the environment of jetmill dev, if it is there",
+        "pods.yaml:13: note: broken runs without its volumes",
+    ]
+
+
 def test_a_text_that_looks_like_a_document_marker_is_one_for_yaml_too(read):
     manifests = read(jobs="--- # first\n" + GOOD + "--- \n" + GOOD.replace("good", "second") + "...\n")
     assert list(manifests.jobs) == ["good", "second"]
@@ -288,6 +311,8 @@ def test_all_fields_reach_the_settings(read):
     assert {name: getattr(settings, name) for name in settings.__struct_fields__ if name != "payload_schema"} == {
         "job": "all",
         "generation": 5,
+        "uid": "",
+        "carrier": None,
         "handler": "shop.tasks:send",
         "command": None,
         "concurrency": 7,
@@ -303,6 +328,8 @@ def test_all_fields_reach_the_settings(read):
         "succeeded_seconds": 10.0,
         "failed_seconds": 20.0,
         "suspend": True,
+        "carrier": None,
+        "uid": "",
     }
 
 

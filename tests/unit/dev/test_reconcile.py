@@ -71,6 +71,7 @@ async def enqueue(bus, job: str) -> str:
     return submitted.id
 
 
+@pytest.mark.field("Job.spec.deletionPolicy")
 async def test_a_job_that_retains_leaves_its_queue_when_it_is_deleted(bus, declare):
     job = declare(one="").jobs["one"].job
     await apply_job(bus, job)
@@ -80,6 +81,7 @@ async def test_a_job_that_retains_leaves_its_queue_when_it_is_deleted(bus, decla
     assert (await bus.ledger.read(waiting)).record.state == "queued"
 
 
+@pytest.mark.field("Job.spec.deletionPolicy")
 async def test_a_job_that_deletes_cancels_what_waits_before_its_queue_goes(bus, declare):
     job = declare(one=", deletionPolicy: Delete").jobs["one"].job
     await apply_job(bus, job)

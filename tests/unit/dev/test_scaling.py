@@ -49,11 +49,15 @@ def make_seen(
         (make_spec(), make_seen(2, 1), 2, R.COOLING),
     ],
 )
+@pytest.mark.field(
+    "Job.spec.scaling.minReplicas", "Job.spec.scaling.maxReplicas", "Job.spec.scaling.targetDrainSeconds"
+)
 def test_the_backlog_decides_how_many(spec, seen, replicas, reason):
     decision = decide_replicas(spec, seen, now=100.0)
     assert (decision.replicas, decision.reason) == (replicas, reason)
 
 
+@pytest.mark.field("Job.spec.scaling.cooldownSeconds")
 def test_workers_go_only_after_fewer_were_enough_for_the_whole_cooldown():
     spec, idle, since = make_spec(), make_seen(2), None
     seen_replicas = []
@@ -72,6 +76,7 @@ def test_a_moment_in_which_all_are_wanted_begins_the_cooldown_anew():
     assert decide_replicas(spec, make_seen(2), now=61.0, fewer_since=busy.fewer_since).reason is R.COOLING
 
 
+@pytest.mark.field("Job.spec.suspend")
 def test_a_suspended_job_needs_nobody():
     decision = decide_replicas(make_spec(low=3), make_seen(3, 1_000), now=0.0, suspended=True)
     assert (decision.replicas, decision.reason) == (0, R.SUSPENDED)

@@ -109,11 +109,18 @@ async def test_finished_chains_are_purged_whole_when_their_retention_is_over(ben
     await bench.prove()
 
 
+@pytest.mark.field("Job.spec.retention.succeededSeconds", "Job.spec.retention.failedSeconds")
 async def test_the_jobs_own_retention_counts(bench: MemoryBench, one: Hand) -> None:
     await bench.prepare(succeeded_seconds=10.0, failed_seconds=100.0)
     await bench.submit()
     await one.settle(await one.start(), SUCCESS)
     bench.pass_time(11)
+    assert (await bench.keeper().pass_once()).purged == 1
+    await bench.submit()
+    await one.settle(await one.start(), FAILED)
+    bench.pass_time(99)
+    assert (await bench.keeper().pass_once()).purged == 0
+    bench.pass_time(2)
     assert (await bench.keeper().pass_once()).purged == 1
 
 

@@ -266,6 +266,7 @@ class LatePurge:
         self.last_seq = queue.last_seq
         self.hinted = queue.hinted
         self.depth = queue.depth
+        self.flow = queue.flow
 
     async def purge(self, job: str, job_id: str, *, up_to: int) -> None:
         await reopen(self._bench.bus, job_id, by="ada")

@@ -16,7 +16,7 @@ from support.bench import Hand, MemoryBench
 from support.machine import IDS, LedgerMachine, steps
 from support.virtual import VirtualLoop
 
-EXAMPLES, STEPS = 150, 50
+EXAMPLES, STEPS = 60, 50
 
 
 class MemoryMachine(LedgerMachine):

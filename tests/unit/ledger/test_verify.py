@@ -138,14 +138,12 @@ async def test_violations_are_counted_beyond_those_that_are_listed(bench: Memory
 
 def test_a_finished_job_takes_little_memory() -> None:
     check = ChainCheck()
-    entries = [make_entry(seq=seq) for seq in range(1, 20_001)]
-    ends = [
-        make_entry(State.CANCELLED, id=entry.id, seq=20_000 + entry.seq, payload_seq=entry.seq) for entry in entries
-    ]
+    entries = [make_entry(seq=seq) for seq in range(1, 2_001)]
+    ends = [make_entry(State.CANCELLED, id=entry.id, seq=2_000 + entry.seq, payload_seq=entry.seq) for entry in entries]
     tracemalloc.start()
     for entry in (*entries, *ends):
         assert check.add(entry) == []
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(check) == 20_000
-    assert grown / 20_000 < 300
+    assert len(check) == 2_000
+    assert grown / 2_000 < 300

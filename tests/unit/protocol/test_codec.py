@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ from jetmill.protocol.codec import (
 )
 from jetmill.protocol.state import Reason, State
 
-DECODERS = [decode_record, decode_holder, decode_settings, decode_presence]
+DECODERS: list[Callable[[bytes], Any]] = [decode_record, decode_holder, decode_settings, decode_presence]
 LIMIT = 1_000_000
 
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -35,7 +36,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=5),
-    max_leaves=20,
+    max_leaves=10,
 )
 
 
@@ -64,18 +65,18 @@ def test_payload_and_result_are_carried_as_they_are() -> None:
     assert (bytes(record.payload or b""), bytes(record.result or b"")) == (b'{"b":1, "a":2}', b"null")
 
 
-@pytest.mark.parametrize("decode", DECODERS)
 @given(data=st.binary(max_size=200))
-def test_arbitrary_bytes_are_refused_with_one_error(decode: Any, data: bytes) -> None:
-    with pytest.raises(CodecError):
-        decode(data)
+def test_arbitrary_bytes_are_refused_with_one_error(data: bytes) -> None:
+    for decode in DECODERS:
+        with pytest.raises(CodecError):
+            decode(data)
 
 
-@pytest.mark.parametrize("decode", DECODERS)
 @given(value=values)
-def test_arbitrary_json_is_refused_with_one_error(decode: Any, value: Any) -> None:
-    with pytest.raises(CodecError):
-        decode(json.dumps(value).encode())
+def test_arbitrary_json_is_refused_with_one_error(value: Any) -> None:
+    for decode in DECODERS:
+        with pytest.raises(CodecError):
+            decode(json.dumps(value).encode())
 
 
 @given(
@@ -145,9 +146,9 @@ def test_a_value_comes_back_as_it_was_encoded(value: Any) -> None:
     assert decode_value(encode_value(value), max_bytes=LIMIT) == value
 
 
-@given(value=values)
-def test_null_in_a_value_is_no_reason_to_refuse_it(value: Any) -> None:
-    assert decode_value(encode_value([None, "null", value]), max_bytes=LIMIT) == [None, "null", value]
+def test_null_in_a_value_is_no_reason_to_refuse_it() -> None:
+    value = [None, "null", {"null": None, "": [None, [None]]}]
+    assert decode_value(encode_value(value), max_bytes=LIMIT) == value
 
 
 @pytest.mark.parametrize(

@@ -92,3 +92,10 @@ def test_a_payload_is_kept_byte_by_byte() -> None:
     payload = decode("record-queued").payload
     assert isinstance(payload, msgspec.Raw)
     assert bytes(payload) in read("record-queued")
+
+
+def test_a_worker_says_in_which_pod_it_runs_and_a_job_who_declares_and_who_carries_it() -> None:
+    assert decode("presence-pod").pod == "send-email-worker-7d4"
+    assert (decode("presence").pod, decode("settings").uid, decode("settings").carrier) == ("", "", None)
+    rider = decode("settings-rider")
+    assert (rider.uid[:8], rider.carrier) == ("6f1c1c0a", "send-email")

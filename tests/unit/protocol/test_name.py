@@ -21,7 +21,8 @@ from jetmill.protocol.name import (
 )
 from jetmill.protocol.subject import BANDS, Subjects
 
-labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
+ends = st.sampled_from("az09")
+labels = ends | st.tuples(ends, st.text("az09-", max_size=61), ends).map("".join)
 TOKEN = re.compile(r"[a-z0-9-]{1,63}")
 PARSERS: list[Callable[[str], str]] = [
     parse_job_name,
@@ -32,24 +33,23 @@ PARSERS: list[Callable[[str], str]] = [
 nasty = st.text() | st.text("ab-.*> \t\r\n\0", max_size=10) | labels.map(lambda text: text + "\n")
 
 
-@pytest.mark.parametrize("parse", PARSERS)
 @given(text=nasty)
-def test_what_is_no_label_is_refused(parse: Callable[[str], str], text: str) -> None:
-    if is_label(text):
-        assert parse(text) == text
-        assert TOKEN.fullmatch(text)
-        return
-    with pytest.raises(InvalidNameError) as refused:
-        parse(text)
-    assert refused.value.cure
-    assert refused.value.field
-    assert str(refused.value).isprintable()
+def test_what_is_no_label_is_refused(text: str) -> None:
+    for parse in PARSERS:
+        if is_label(text):
+            assert parse(text) == text
+            assert TOKEN.fullmatch(text)
+            continue
+        with pytest.raises(InvalidNameError) as refused:
+            parse(text)
+        assert refused.value.cure
+        assert refused.value.field
+        assert str(refused.value).isprintable()
 
 
-@pytest.mark.parametrize("parse", PARSERS)
 @given(text=labels)
-def test_every_label_is_a_name(parse: Callable[[str], str], text: str) -> None:
-    assert parse(text) == text
+def test_every_label_is_a_name(text: str) -> None:
+    assert {parse(text) for parse in PARSERS} == {text}
 
 
 @pytest.mark.parametrize("text", [None, 7, b"abc", ["a"]])

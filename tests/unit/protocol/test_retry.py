@@ -41,6 +41,12 @@ def test_delays_never_shrink_from_one_attempt_to_the_next(policy: RetryPolicy, a
     assert earlier <= later or math.isclose(earlier, later)
 
 
+@pytest.mark.field(
+    "Job.spec.retry.initialDelaySeconds",
+    "Job.spec.retry.factor",
+    "Job.spec.retry.maxDelaySeconds",
+    "Job.spec.retry.jitter",
+)
 def test_without_jitter_the_delays_are_exponential_up_to_the_maximum() -> None:
     policy = RetryPolicy(initial_delay_seconds=2, factor=3, max_delay_seconds=50, jitter=False)
     delays = [policy.delay_seconds(attempt, 0.5) for attempt in range(1, 6)]

@@ -211,3 +211,15 @@ async def test_a_lost_answer_makes_no_second_job(jobs: JobTester) -> None:
     await jobs.drain()
     jobs.assert_enqueued(send_email, count=1)
     assert sent == ["ada"]
+
+
+async def test_jobs_with_one_key_run_one_after_the_other_and_one_is_skipped(jobs: JobTester) -> None:
+    one_at_a_time = send_email.options(concurrency_key="ada")
+    for _ in range(3):
+        await one_at_a_time.enqueue("ada@example.org")
+    await one_at_a_time.options(concurrency_policy="skip").enqueue("late@example.org")
+    ended = await jobs.drain(delayed=True)
+    assert {job.concurrency_key for job in ended} == {"ada"}
+    assert {job.state for job in ended if job.concurrency_policy == "wait"} == {State.SUCCEEDED}
+    assert {job.state for job in ended if job.concurrency_policy == "skip"} <= {State.SUCCEEDED, State.SKIPPED}
+    assert sent.count("ada@example.org") == 3

@@ -13,7 +13,7 @@ from jetmill.protocol.outcome import Failed, Outcome, Succeeded
 from jetmill.protocol.record import ErrorInfo
 from jetmill.protocol.state import Reason, State
 from jetmill.worker import JobContext
-from unit.worker.conftest import Rig
+from support.rig import Rig
 
 
 class Recorder(Filter):

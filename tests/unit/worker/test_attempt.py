@@ -14,8 +14,8 @@ from jetmill.protocol.codec import INLINE_BYTES
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import Reason, State
 from jetmill.worker import JobContext, current_job
+from support.rig import Rig
 from support.wait import eventually, soon
-from unit.worker.conftest import Rig
 
 AT_ONCE = RetryPolicy(max_retries=2, initial_delay_seconds=0.0)
 
@@ -106,6 +106,7 @@ async def test_only_what_retry_on_names_is_tried_again(rig: Rig, error: Exceptio
     assert (await rig.run(choosy)).attempt == attempts
 
 
+@pytest.mark.field("Job.spec.timeoutSeconds", "Job.spec.retry.maxRetries")
 async def test_a_call_outranks_the_manifest_which_outranks_the_decorator(rig: Rig) -> None:
     @rig.job(max_retries=5, timeout_seconds=50)
     async def fail(ctx: JobContext) -> None:

@@ -12,8 +12,8 @@ from jetmill.bus.ports import Delivery
 from jetmill.protocol.record import JobSettings
 from jetmill.protocol.subject import BANDS
 from jetmill.worker.intake import MAX_UNSETTLED, Intake
+from support.rig import Rig
 from support.wait import eventually
-from unit.worker.conftest import Rig
 
 
 class Field:
@@ -160,6 +160,42 @@ async def test_stopping_gives_back_what_waits_and_takes_nothing_more(rig: Rig) -
     await eventually(lambda: len(other.begun) == 18)
     assert len(field.begun) == 2
     other.intake.stop()
+
+
+async def test_a_job_that_is_dropped_gives_back_what_waits_and_the_others_go_on(rig: Rig) -> None:
+    await fill(rig, "leaves", 20)
+    field = Field(rig, slots=3)
+    field.intake.serve("leaves", limit=2)
+    await eventually(lambda: len(field.begun) == 2)
+    field.intake.drop("leaves")
+    field.intake.drop("leaves")
+    field.intake.drop("unheard-of")
+    await turns()
+    assert field.intake.held == 0
+    assert len(field.intake.in_hand) == 2
+    other = Field(rig, slots=50)
+    other.intake.serve("leaves", limit=50)
+    await eventually(lambda: len(other.begun) == 18)
+    await fill(rig, "stays", 1)
+    field.intake.serve("stays", limit=3)
+    await eventually(lambda: len(field.begun) == 3)
+    for field_ in (field, other):
+        field_.intake.stop()
+
+
+async def test_a_job_that_is_served_again_counts_what_still_runs_of_it(rig: Rig) -> None:
+    await fill(rig, "work", 4)
+    field = Field(rig, slots=9)
+    field.intake.serve("work", limit=2)
+    await eventually(lambda: len(field.begun) == 2)
+    field.intake.drop("work")
+    field.intake.serve("work", limit=3)
+    await eventually(lambda: len(field.begun) == 3)
+    await turns()
+    assert field.intake.running == 3
+    field.end()
+    await eventually(lambda: len(field.begun) == 4)
+    field.intake.stop()
 
 
 async def test_nothing_starts_while_a_thousand_outcomes_wait_to_be_recorded(rig: Rig) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
+from jetmill.bus.connect import connect
+from jetmill.bus.ports import Delivery, Pull, Queue
 from jetmill.errors import ConfigError
 from jetmill.ledger.claim import Claimer
-from jetmill.protocol.record import ErrorInfo
+from jetmill.protocol.record import Band, ErrorInfo
 from jetmill.protocol.state import CRASH_BUDGET, Reason, State
-from jetmill.worker import JobContext
+from jetmill.worker import JobContext, Worker, WorkerSettings
+from support.rig import Rig
 from support.wait import eventually, soon
-from unit.worker.conftest import Rig
 
 
 async def test_a_worker_with_nothing_to_serve_says_so(rig: Rig) -> None:
@@ -27,9 +32,10 @@ async def test_presence_is_there_while_it_serves_and_gone_afterwards(rig: Rig) -
     @rig.job
     async def noop() -> None: ...
 
-    worker = await rig.start(concurrency=7)
+    worker = await rig.start(concurrency=7, pod="noop-worker-1")
     [presence] = await rig.bus.presence.all()
-    assert (presence.worker, presence.jobs, presence.draining) == (worker.id, ["noop"], False)
+    assert (presence.worker, presence.pod, presence.jobs) == (worker.id, "noop-worker-1", ["noop"])
+    assert not presence.draining
     await eventually(lambda: _presence_slots(rig, 7))
     await worker.close()
     assert await rig.bus.presence.all() == []
@@ -149,6 +155,7 @@ async def test_a_job_whose_handler_is_unknown_waits_at_no_attempt_and_fails_in_t
     assert "known: known" in status.error.message
 
 
+@pytest.mark.field("Job.spec.handler")
 async def test_a_manifests_handler_is_imported(rig: Rig) -> None:
     await rig.declare("length", handler="unit.worker.plain_jobs:length")
     await rig.declare("nowhere", handler="unit.worker.plain_jobs:nowhere")
@@ -157,6 +164,7 @@ async def test_a_manifests_handler_is_imported(rig: Rig) -> None:
     assert "has no nowhere" in worker.service._served["nowhere"].missing
 
 
+@pytest.mark.field("Job.spec.timeoutSeconds")
 async def test_a_manifest_that_changes_counts_for_the_next_job(rig: Rig) -> None:
     @rig.job
     async def tell(ctx: JobContext) -> float:
@@ -167,6 +175,52 @@ async def test_a_manifest_that_changes_counts_for_the_next_job(rig: Rig) -> None
     assert (await rig.run(tell)).result == 5
     await rig.declare("tell", timeout_seconds=6.0, concurrency=3)
     assert await eventually(lambda: _result_is(rig, tell, 6))
+
+
+class _Renewals:
+    """The queue in memory, and which Jobs' pulls were renewed."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.jobs: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.queue, name)
+
+    def pull(self, job: str, band: Band, on_delivery: Callable[[Delivery], None]) -> Pull:
+        pull = self.queue.pull(job, band, on_delivery)
+        return cast("Pull", _RenewedPull(pull, lambda: self.jobs.append(job)))
+
+
+class _RenewedPull:
+    def __init__(self, pull: Pull, renew: Callable[[], None]) -> None:
+        self.pull = pull
+        self.renew = renew
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pull, name)
+
+
+async def test_a_job_that_is_suspended_no_more_is_asked_for_anew(rig: Rig) -> None:
+    @rig.job
+    async def resting() -> int:
+        return 1
+
+    @rig.job
+    async def other() -> None: ...
+
+    await rig.declare("resting", suspend=True)
+    bus = await connect(rig.connection.bus_options())
+    renewals = _Renewals(bus.queue)
+    settings = WorkerSettings(connection=rig.connection, jobs=("resting", "other"), grace_seconds=0.0)
+    async with Worker(settings=settings, registry=rig.registry, bus=replace(bus, queue=cast("Queue", renewals))):
+        handle = await rig.client.enqueue("resting")
+        await rig.declare("resting", suspend=True, concurrency=3)
+        assert renewals.jobs == []
+        await rig.declare("resting")
+        assert await soon(handle.result()) == 1
+        assert set(renewals.jobs) == {"resting"}
+    await bus.link.close()
 
 
 async def _result_is(rig: Rig, handler: object, wanted: float) -> bool:
@@ -201,7 +255,7 @@ async def test_poison_and_expired_jobs_reach_on_failure_too(rig: Rig) -> None:
 
 async def _crash(rig: Rig, worker: str) -> None:
     """Claim the next job as a worker that is never heard of again."""
-    claimer = Claimer(rig.bus, worker=worker, lease_seconds_of=lambda _: 30.0, presence_ttl_seconds=0.0)
+    claimer = Claimer(rig.bus, worker=worker, lease_seconds_of=lambda _: 30.0, presence_ttl_seconds=lambda: 0.0)
     got: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     pull = rig.bus.queue.pull("work", "normal", lambda delivery: got.done() or got.set_result(delivery))  # type: ignore[arg-type, func-returns-value]
     pull.want(1)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import jetmill.worker
@@ -38,13 +36,3 @@ def test_a_line_within_a_job_carries_its_ids() -> None:
     finally:
         current.reset(token)
     assert add_job(None, "info", {"event": "x"}) == {"event": "x"}
-
-
-def test_lines_are_json_where_there_is_no_terminal() -> None:
-    code = (
-        "from jetmill.worker.log import configure_logging, get_logger;"
-        "configure_logging(); get_logger().info('worker_started', slots=3, jobs=['a'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert '"msg":"worker_started"' in done.stderr
-    assert '"slots":3' in done.stderr

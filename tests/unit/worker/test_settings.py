@@ -16,10 +16,12 @@ def test_flags_outrank_the_environment() -> None:
         "JETMILL_NATS_URL": "nats://one:4222",
         "JETMILL_NAMESPACE": "shop",
         "JETMILL_LOG_JOBS": "yes",
+        "JETMILL_POD_NAME": "mail-worker-7d4",
     }
     settings = settings_from_env(environ, concurrency=3, url="nats://two:4222", grace_seconds=None)
     assert settings.jobs == ("a", "b")
     assert settings.modules == ("shop.tasks",)
+    assert settings.pod == "mail-worker-7d4"
     assert (settings.concurrency, settings.log_jobs, settings.grace_seconds) == (3, True, 30.0)
     assert (settings.connection.url, settings.connection.namespace) == ("nats://two:4222", "shop")
 

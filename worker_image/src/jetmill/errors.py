@@ -19,6 +19,7 @@ JetmillError
     ├── RefusedError         a compare-and-set lost (10071)
     ├── NoAnswerError        nobody knows whether it happened
     │   └── DisconnectedError  it was not even sent
+    ├── ObstacleError        a stream is in the way that only a person may remove
     ├── PermissionDeniedError  the subject is not for these credentials
     └── NotFoundError        no such stream, consumer, key or message
 ```
@@ -108,7 +109,7 @@ class BusError(JetmillError):
 
 
 class RefusedError(BusError):
-    """A compare-and-set lost: the record that it follows is not the last one any more."""
+    """A compare-and-set lost: the record (or settings) that it follows is not the last one any more."""
 
     retryable = False
 
@@ -119,6 +120,12 @@ class NoAnswerError(BusError):
 
 class DisconnectedError(NoAnswerError):
     """There is no connection now; nothing was sent."""
+
+
+class ObstacleError(BusError):
+    """A stream has our name or our subjects and is not ours, or cannot become what it should; nothing was changed."""
+
+    retryable = False
 
 
 class PermissionDeniedError(BusError):

@@ -2,7 +2,9 @@
 
 Only fields that some code obeys are here; a field comes with that code. What is not declared stays None where the
 decorator or the default counts instead (the call's option, else the manifest, else the decorator, else the default).
-All rules that need no look outside the manifest are checked here, so that the laptop and the cluster refuse the same.
+All rules that need no look outside the manifest are checked here, so that the laptop and the cluster refuse the same,
+but for one: in a cluster a Job needs an image, or another Job's workers, where a laptop runs the folder's code. Read
+with `context=IN_CLUSTER` for that.
 """
 
 from __future__ import annotations
@@ -10,73 +12,49 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from jetmill.protocol.record import JobSettings
-from jetmill_operator.api.part import Label, Part, build_refusal
+from jetmill_operator.api.part import RULES, Metadata, Opaque, Part, build_refusal, build_rule
+from jetmill_operator.api.worker import WorkerSpec
 
-HANDLER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
+_DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
+HANDLER = rf"^{_DOTTED}:{_DOTTED}$"
 WEEK_SECONDS = 604_800
 YEAR_SECONDS = 31_622_400
 MAX_PAYLOAD_BYTES = 67_108_864
 MAX_REPLICAS = 1_000
-
-
-class Metadata(Part):
-    """The part of an object's metadata that Jetmill reads; what an API server adds is ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    name: Label
-    """The Job's name: an RFC 1123 label (1 to 63 of a-z, 0-9 and '-'), for it becomes a part of NATS subjects."""
-    namespace: Label | None = None
-    """The namespace; without one, where the manifest is applied to."""
-
-
-class EnvVar(Part):
-    """One environment variable of a worker."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    """The variable's name: letters, digits and '_', not beginning with a digit."""
-    value: str = ""
-    """Its value; a text (put quotes around numbers and booleans)."""
-
-
-class WorkerSpec(Part):
-    """The processes that run the jobs."""
-
-    image: Annotated[str, Field(min_length=1)] | None = None
-    """The container image, in a cluster; `jetmill dev` runs the code of the folder and ignores it."""
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Jobs at once in one worker, 1 to 10000."""
-    executor: Literal["auto", "async", "thread", "process"] | None = None
-    """Where handlers run: auto (async functions on the event loop, others on threads), async, thread or process."""
-    env: Annotated[list[EnvVar], Field(default_factory=list)]
-    """Environment variables of the worker: a list of {name, value}."""
-
-    @field_validator("env")
-    @classmethod
-    def _names_once(cls, env: list[EnvVar]) -> list[EnvVar]:
-        names = [var.name for var in env]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                raise build_refusal(f"{index}.name", f"{name} is there twice", "keep one of them")
-        return env
+IN_CLUSTER = {"cluster": True}
+"""The context of `model_validate` that demands what a cluster does."""
 
 
 class RetrySpec(Part):
     """What happens after an attempt that failed."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            RULES: [
+                build_rule(
+                    "!has(self.initialDelaySeconds) || !has(self.maxDelaySeconds) || "
+                    "self.initialDelaySeconds <= self.maxDelaySeconds",
+                    "initialDelaySeconds is more than maxDelaySeconds: swap or lower it",
+                    field=".initialDelaySeconds",
+                )
+            ]
+        }
+    )
+
     max_retries: Annotated[int, Field(ge=0, le=1_000)] | None = None
-    """Attempts after the first, 0 to 1000; 3 allows four attempts."""
+    """Attempts after the first, 0 to 1000; 3 (if nobody says otherwise) allows four attempts."""
     initial_delay_seconds: Annotated[float, Field(ge=0, le=WEEK_SECONDS)] | None = None
-    """The wait before the first retry, in seconds, 0 to 604800 (a week)."""
+    """The wait before the first retry, in seconds, 0 to 604800 (a week); 2 if nobody says otherwise."""
     factor: Annotated[float, Field(ge=1, le=100)] | None = None
-    """What each wait is multiplied by for the next, 1 to 100."""
+    """What each wait is multiplied by for the next, 1 to 100; 2 if nobody says otherwise."""
     max_delay_seconds: Annotated[float, Field(ge=0, le=WEEK_SECONDS)] | None = None
-    """The longest wait, in seconds, 0 to 604800 (a week)."""
+    """The longest wait, in seconds, 0 to 604800 (a week); 3600 if nobody says otherwise."""
     jitter: bool | None = None
-    """true: each wait is uniform between zero and the computed one, so that retries do not come in step."""
+    """true: each wait is uniform between zero and the computed one, so that retries do not come in step; true if
+    nobody says otherwise."""
 
     @model_validator(mode="after")
     def _ordered(self) -> RetrySpec:
@@ -88,26 +66,33 @@ class RetrySpec(Part):
         return self
 
 
+def _refuse_no_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    import jsonschema_rs
+
+    try:
+        jsonschema_rs.validator_for(schema, retriever=_fetch_nothing)
+    except (ValueError, jsonschema_rs.ValidationError) as err:
+        what = str(err).partition("\n")[0]
+        raise build_refusal("", f"no JSON Schema: {what}", "see https://json-schema.org/specification") from err
+    return schema
+
+
+def _fetch_nothing(uri: str) -> Any:
+    """Keep a schema from making the operator ask addresses or read files of its choice."""
+    raise ValueError(f"{uri} is not fetched: write it below $defs")
+
+
+JsonSchema = Annotated[Opaque, AfterValidator(_refuse_no_schema)]
+
+
 class PayloadSpec(Part):
     """What a job may be called with."""
 
-    json_schema: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    json_schema: Annotated[JsonSchema | None, Field(alias="schema")] = None
     """A JSON Schema (draft 2020-12 unless it says otherwise) that payloads must fit, checked when they are enqueued."""
     max_bytes: Annotated[int, Field(ge=2, le=MAX_PAYLOAD_BYTES)] = 1_048_576
-    """The largest payload and the largest result, in bytes of JSON, 2 to 67108864 (64 MiB)."""
-
-    @field_validator("json_schema")
-    @classmethod
-    def _is_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
-        import jsonschema_rs
-
-        if schema is not None:
-            try:
-                jsonschema_rs.validator_for(schema)
-            except (ValueError, jsonschema_rs.ValidationError) as err:
-                what = str(err).partition("\n")[0]
-                raise build_refusal("", f"no JSON Schema: {what}", "see https://json-schema.org/specification") from err
-        return schema
+    """The largest payload and the largest result, in bytes of JSON, 2 to 67108864 (64 MiB); 1048576 (1 MiB) if not
+    given."""
 
 
 class RetentionSpec(Part):
@@ -122,14 +107,28 @@ class RetentionSpec(Part):
 class ScalingSpec(Part):
     """How many workers."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            RULES: [
+                build_rule(
+                    "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+                    "minReplicas is more than maxReplicas: lower minReplicas or raise maxReplicas",
+                    field=".minReplicas",
+                )
+            ]
+        }
+    )
+
     min_replicas: Annotated[int, Field(ge=0, le=MAX_REPLICAS)] = 0
-    """The fewest workers, 0 to 1000; with 0 the first job starts one."""
+    """The fewest workers, 0 to 1000; with 0 (if not given) the first job starts one."""
     max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] = 10
-    """The most workers, 1 to 1000."""
+    """The most workers, 1 to 1000; 10 if not given."""
     target_drain_seconds: Annotated[float, Field(ge=1, le=86_400)] = 30
-    """So many workers are wanted that the backlog is done in this time: seconds, 1 to 86400 (a day)."""
+    """So many workers are wanted that the backlog is done in this time: seconds, 1 to 86400 (a day); 30 if not
+    given."""
     cooldown_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
-    """For how long fewer workers must have been enough before one is stopped: seconds, 0 to 86400 (a day)."""
+    """For how long fewer workers must have been enough before one is stopped: seconds, 0 to 86400 (a day); 60 if
+    not given."""
 
     @model_validator(mode="after")
     def _ordered(self) -> ScalingSpec:
@@ -142,26 +141,60 @@ class ScalingSpec(Part):
         return self
 
 
+Argument = Annotated[str, Field(max_length=4_096)]
+
+
 class JobSpec(Part):
     """What is to be run, how, and by how many."""
 
-    handler: Annotated[str, Field(pattern=HANDLER)] | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            RULES: [
+                build_rule(
+                    "has(self.handler) != has(self.command)",
+                    "exactly one of handler and command has to be there: `handler: module:function`, or "
+                    "`command: [program, argument]`",
+                ),
+                build_rule(
+                    "has(self.worker) && has(self.worker.image) != has(self.worker.from)",
+                    "exactly one of worker.image and worker.from has to be there: add the image of the workers, or "
+                    "`from: {name: JOB}` to run on another Job's",
+                    field=".worker",
+                ),
+                build_rule(
+                    "!has(self.command) || !has(self.worker) || !has(self.worker.executor) || "
+                    "self.worker.executor == 'auto'",
+                    "worker.executor is for handlers, a command runs as a program: leave it out",
+                    field=".worker.executor",
+                ),
+            ]
+        }
+    )
+
+    handler: Annotated[str, Field(pattern=HANDLER, max_length=512)] | None = None
     """The Python function that runs a job, as module:function (shop.tasks:send_email)."""
-    command: Annotated[list[str], Field(min_length=1)] | None = None
+    command: Annotated[list[Argument], Field(min_length=1, max_length=256)] | None = None
     """A program instead of a handler, as a list of texts: payload on stdin, result on stdout."""
     worker: WorkerSpec = WorkerSpec()
+    """The processes that run the jobs, and in a cluster their pods."""
     timeout_seconds: Annotated[float, Field(gt=0, le=WEEK_SECONDS)] | None = None
-    """The longest that an attempt may run: seconds, above 0 and at most 604800 (a week)."""
+    """The longest that an attempt may run: seconds, above 0 and at most 604800 (a week); else 300."""
     lease_seconds: Annotated[int, Field(ge=1, le=600)] = 30
-    """After how long without a sign of life a worker counts as gone: whole seconds, 1 to 600."""
+    """After how long without a sign of life a worker counts as gone: whole seconds, 1 to 600; 30 if not
+    given."""
     retry: RetrySpec = RetrySpec()
+    """What happens after an attempt that failed; the decorator says it for what is left out."""
     payload: PayloadSpec = PayloadSpec()
+    """What a job may be called with."""
     retention: RetentionSpec = RetentionSpec()
+    """How long finished jobs are kept; unfinished ones are always kept."""
     scaling: ScalingSpec = ScalingSpec()
+    """How many workers."""
     suspend: bool = False
     """true: jobs are accepted and wait, none is started."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What happens to waiting jobs when the Job is deleted: Retain (they wait for it to come back) or Delete."""
+    """What happens to waiting jobs when the Job is deleted: Retain (if not given: they wait for it to come back)
+    or Delete (they are cancelled)."""
 
     @model_validator(mode="after")
     def _runs_one_thing(self) -> JobSpec:
@@ -173,29 +206,45 @@ class JobSpec(Part):
             raise build_refusal("worker.executor", "is for handlers", "a command runs as a program: leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _runs_somewhere(self, info: ValidationInfo) -> JobSpec:
+        if (info.context or {}).get("cluster") and self.worker.image is None and self.worker.from_ is None:
+            raise build_refusal("worker", "says neither image nor from", "add `image: …` or `from: {name: JOB}`")
+        return self
+
 
 class Job(Part):
-    """A Job as written in a manifest."""
+    """Declares a piece of background work: what runs, on which workers, how often it is tried, how it scales."""
 
     api_version: Literal["jetmill.dev/v1alpha1"]
     kind: Literal["Job"]
     metadata: Metadata
     spec: JobSpec
+    """What is wanted: at the least a handler or a command."""
     status: Annotated[dict[str, Any] | None, Field(exclude=True)] = None
     """What an operator observed; ignored in manifests."""
+
+    @model_validator(mode="after")
+    def _rides_on_another(self) -> Job:
+        ridden = self.spec.worker.from_
+        if ridden is not None and ridden.name == self.metadata.name:
+            raise build_refusal("spec.worker.from.name", "is this Job itself", "name another Job")
+        return self
 
     @property
     def name(self) -> str:
         """The Job's name."""
         return self.metadata.name
 
-    def to_settings(self, *, generation: int = 0) -> JobSettings:
-        """The settings that clients and workers go by."""
-        spec = self.spec
+    def to_settings(self, *, generation: int = 0, uid: str = "") -> JobSettings:
+        """The settings that clients and workers go by; `uid` is that of the object in a cluster."""
+        spec, carrier = self.spec, self.spec.worker.from_
         schema = spec.payload.json_schema
         return JobSettings(
             job=self.metadata.name,
             generation=generation,
+            uid=uid,
+            carrier=None if carrier is None else carrier.name,
             handler=spec.handler,
             command=spec.command,
             concurrency=spec.worker.concurrency,

@@ -184,11 +184,14 @@ class Crew:
     def _build_environment(self) -> dict[str, str]:
         spec = self.job.spec
         grace = spec.timeout_seconds or DEFAULT_TIMEOUT_SECONDS
+        inherited = build_environment(self._launch.folder)
+        login = [name for name in inherited if name.startswith("JETMILL_NATS_")]  # of another NATS than ours
         return {
-            **build_environment(self._launch.folder),
+            **{name: value for name, value in inherited.items() if name not in login},
             "PYTHONUNBUFFERED": "1",
             **({"FORCE_COLOR": "1"} if self._screen.colour else {}),
-            **{var.name: var.value for var in spec.worker.env},
+            # Secrets and ConfigMaps are not read here: such a variable comes from dev's own environment.
+            **{var.name: var.value or "" for var in spec.worker.env if var.value_from is None},
             "JETMILL_NATS_URL": self._launch.url,
             "JETMILL_NAMESPACE": self._launch.namespace,
             "JETMILL_GRACE_SECONDS": f"{grace:g}",

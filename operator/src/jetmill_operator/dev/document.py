@@ -16,12 +16,12 @@ from typing import Any
 
 import yaml
 
+from jetmill_operator.api.refusal import ValuePath, format_path
 from jetmill_operator.dev.fault import Fault
 
 MAX_FILE_BYTES = 4_194_304
 _MARKER = re.compile(r"---(\s|$)")
 _BLANK = re.compile(r"\s*(#.*)?|%.*")
-ValuePath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,6 @@ class Document:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
-
-
-def format_path(path: ValuePath) -> str:
-    """Write a path as people do: `spec.worker.env[0].name`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 def read_documents(file: Path, *, shown: Path) -> Iterator[Document | Fault]:

@@ -8,21 +8,19 @@ folder itself is read, not what is below it, as `kubectl apply -f DIR` does.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from jetmill_operator.api import API_VERSION, GROUP, LATER_KINDS
 from jetmill_operator.api.job import Job
-from jetmill_operator.dev.document import Document, ValuePath, format_path, read_documents
+from jetmill_operator.api.refusal import CLOSE, Refusal, ValuePath, format_path, list_refusals, suggest
+from jetmill_operator.dev.document import Document, read_documents
 from jetmill_operator.dev.fault import Fault, Note
 
 _SUFFIXES = (".yaml", ".yml")
-_CLOSE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,9 @@ class Manifests:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """List the manifests of a folder, by name; hidden files are none."""
+    """List the manifests of a folder, by name; hidden files are none. A file is its own list."""
+    if folder.is_file():
+        return [folder]
     return sorted(
         path
         for path in folder.iterdir()
@@ -131,7 +131,7 @@ def _read_document(document: Document, manifests: Manifests) -> Declared | Fault
         manifests.notes.append(Note(document.file, document.line_of(("kind",)), what))
         return None
     if kind != "Job":
-        cure = _suggest(kind, ("Job", *LATER_KINDS)) or "the kind is Job"
+        cure = suggest(kind, ("Job", *LATER_KINDS)) or "the kind is Job"
         return Fault(document.file, document.line_of(("kind",)), "kind", f"no kind {kind!r} in {GROUP}", cure)
     if version != API_VERSION:
         line = document.line_of(("apiVersion",))
@@ -150,7 +150,7 @@ def _explain_shape(document: Document) -> Fault | None:
 
 
 def _explain_group(document: Document, group: str) -> Fault | None:
-    if not difflib.get_close_matches(group, [GROUP], cutoff=_CLOSE):
+    if not difflib.get_close_matches(group, [GROUP], cutoff=CLOSE):
         return None
     line = document.line_of(("apiVersion",))
     return Fault(document.file, line, "apiVersion", f"no group {group!r}", f"did you mean {API_VERSION}?")
@@ -160,77 +160,31 @@ def _read_job(document: Document, manifests: Manifests) -> Declared | None:
     try:
         job = Job.model_validate(document.value)
     except ValidationError as err:
-        manifests.faults.extend(_build_fault(document, details) for details in err.errors(include_url=False))
+        manifests.faults.extend(_build_fault(document, refusal) for refusal in list_refusals(err, Job))
         metadata = document.value.get("metadata")
         if isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
             manifests.faulty.add(metadata["name"])
         return None
-    if job.spec.worker.image is not None:
-        line = document.line_of(("spec", "worker", "image"))
-        manifests.notes.append(Note(document.file, line, f"{job.name} runs the code of this folder, not its image"))
+    for path, what in _list_differences(job):
+        line = document.line_of(("spec", "worker", *path))
+        manifests.notes.append(Note(document.file, line, f"{job.name} {what}"))
     return Declared(job, document)
 
 
-def _build_fault(document: Document, details: ErrorDetails) -> Fault:
-    path = details["loc"]
-    refusal = details.get("ctx", {}) if details["type"] == "refused" else {}
-    for part in filter(None, refusal.get("field", "").split(".")):
-        path = (*path, int(part) if part.isdigit() else part)
-    what, cure = _explain(details, path)
-    return Fault(document.file, document.line_of(path), format_path(path), what, cure)
+def _list_differences(job: Job) -> Iterator[tuple[ValuePath, str]]:
+    """What a Job that has pods in a cluster does otherwise here, and its code would notice."""
+    worker = job.spec.worker
+    if worker.image is not None:
+        yield ("image",), "runs the code of this folder, not its image"
+    for index, variable in enumerate(worker.env):
+        if variable.value_from is not None:
+            yield ("env", index), f"has {variable.name} from the environment of jetmill dev, if it is there"
+    if worker.env_from:
+        yield ("envFrom",), "has what envFrom names from the environment of jetmill dev, if it is there"
+    if worker.volumes:
+        yield ("volumes",), "runs without its volumes"
 
 
-def _explain(details: ErrorDetails, path: ValuePath) -> tuple[str, str]:
-    """What is wrong and what to do, in our words where pydantic's are a programmer's."""
-    siblings, doc = _describe(path)
-    shown = f"{details['input']!r:.60}"
-    match details["type"]:
-        case "refused":
-            return details["msg"], str(details["ctx"]["cure"])
-        case "extra_forbidden":
-            name = str(path[-1])
-            return "unknown field", _suggest(name, siblings) or f"the fields here are {', '.join(siblings)}"
-        case "missing":
-            return "is missing", doc or "add it"
-        case "string_pattern_mismatch":
-            return f"{shown} does not fit", doc
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return f"{shown} is no mapping", "write its fields below it, indented"
-        case _:
-            return f"{shown}: {_lower(details['msg'])}", doc or "change it"
-
-
-def _lower(text: str) -> str:
-    """Begin without a capital."""
-    return text[:1].lower() + text[1:]
-
-
-def _suggest(name: str, known: Iterable[str]) -> str | None:
-    """`did you mean …?`, if something is close; upper and lower case make no difference."""
-    folded = {word.lower().replace("_", ""): word for word in known}
-    close = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=_CLOSE - 0.1)
-    return f"did you mean {folded[close[0]]}?" if close else None
-
-
-def _describe(path: ValuePath) -> tuple[list[str], str]:
-    """The names of the fields beside the last part of `path`, and what its own docstring says."""
-    model: type[BaseModel] | None = Job
-    siblings, doc = list[str](), ""
-    for part in path:
-        if isinstance(part, int):
-            continue
-        if model is None:
-            return [], doc
-        fields = {info.alias or name: info for name, info in model.model_fields.items()}
-        siblings = list(fields)
-        info = fields.get(str(part))
-        doc = _lower((info.description or "").replace("\n", " ").rstrip(".")) if info else ""
-        model = _find_model(info.annotation) if info else None
-    return siblings, doc
-
-
-def _find_model(annotation: Any) -> type[BaseModel] | None:
-    """The model in an annotation: itself, or in a list or an optional."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_find_model, get_args(annotation))), None)
+def _build_fault(document: Document, refusal: Refusal) -> Fault:
+    line = document.line_of(refusal.path)
+    return Fault(document.file, line, refusal.field, refusal.what, refusal.cure)

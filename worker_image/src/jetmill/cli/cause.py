@@ -40,7 +40,7 @@ _CURES = {
     Reason.INVALID_PAYLOAD: "enqueue it anew with a payload that fits",
     Reason.INVALID_RESULT: "return JSON, or a reference to what is large",
     Reason.EXPIRED: "raise startingDeadlineSeconds, or give the Job more workers",
-    Reason.OVERLAP: "concurrencyPolicy says so: an earlier one was still open",
+    Reason.OVERLAP: "its concurrency policy says so: another with its key was not done with",
 }
 
 
@@ -52,34 +52,45 @@ def decide_job_causes(seen: Seen) -> list[Cause]:
                 "unknown_job", f"no Job {seen.job} is declared here", "apply its manifest, or see `jetmill job types`"
             )
         ]
-    causes = []
-    if seen.settings.suspend:
-        causes.append(Cause("suspended", f"Job {seen.job} is suspended", "set spec.suspend: false"))
-    serving = [worker for worker in seen.workers if seen.job in worker.jobs]
-    live = [worker for worker in serving if not worker.draining]
-    waiting = seen.stats.ready if seen.stats else 0
-    if not serving:
+    causes = _explain_suspension(seen)
+    needed, delayed = (seen.stats.ready + seen.stats.in_flight, seen.stats.delayed) if seen.stats else (0, 0)
+    if needed:
+        return causes + _explain_workers(seen)
+    if delayed:
         causes.append(
-            Cause(
-                "no_worker",
-                f"no worker serves {seen.job}",
-                f"start one: jetmill worker --job {seen.job} --import MODULE",
-            )
-        )
-    elif not live:
-        causes.append(
-            Cause("draining", f"all {len(serving)} workers of {seen.job} are about to leave", "start another")
-        )
-    elif waiting and all(worker.busy >= worker.slots for worker in live):
-        slots = sum(worker.slots for worker in live)
-        causes.append(
-            Cause("busy", f"all {slots} slots are taken, {waiting} jobs wait", "raise concurrency or maxReplicas")
+            Cause("waiting_until", f"none of {seen.job} is ready: {delayed} wait for their time or their key")
         )
     return causes
 
 
-def decide_causes(status: JobStatus, seen: Seen, *, gate: str | None, holder: str | None) -> list[Cause]:
-    """Why one job stands where it stands; `holder` is the open job that has its gate."""
+def _explain_suspension(seen: Seen) -> list[Cause]:
+    if seen.settings is None or not seen.settings.suspend:
+        return []
+    return [Cause("suspended", f"Job {seen.job} is suspended", "set spec.suspend: false")]
+
+
+def _explain_workers(seen: Seen) -> list[Cause]:
+    """Why nobody takes a job that is ready."""
+    serving = [worker for worker in seen.workers if seen.job in worker.jobs]
+    live = [worker for worker in serving if not worker.draining]
+    if not serving:
+        cure = f"start one: jetmill worker --job {seen.job} --import MODULE"
+        return [Cause("no_worker", f"no worker serves {seen.job}", cure)]
+    if not live:
+        return [Cause("draining", f"all {len(serving)} workers of {seen.job} are about to leave", "start another")]
+    if all(seen.job in worker.missing for worker in live):
+        cure = "deploy one that does; in 15 minutes (JETMILL_UNKNOWN_HANDLER_SECONDS) its jobs fail"
+        return [Cause("unknown_handler", f"none of the {len(live)} workers of {seen.job} knows its handler", cure)]
+    waiting = seen.stats.ready if seen.stats else 0
+    if waiting and all(worker.busy >= worker.slots for worker in live):
+        slots = sum(worker.slots for worker in live)
+        said = f"all {slots} slots are taken, {waiting} jobs wait"
+        return [Cause("busy", said, "raise concurrency or maxReplicas")]
+    return []
+
+
+def decide_causes(status: JobStatus, seen: Seen, *, holder: str | None) -> list[Cause]:
+    """Why one job stands where it stands; `holder` is another, open job that has its key."""
     match status.state:
         case State.SUCCEEDED | State.CANCELLED | State.DISCARDED:
             return [Cause("done", f"it is done with: {status.state} at {status.finished}")]
@@ -88,7 +99,7 @@ def decide_causes(status: JobStatus, seen: Seen, *, gate: str | None, holder: st
         case State.RUNNING | State.CANCELLING:
             return [_explain_run(status, seen)]
         case State.SCHEDULED | State.RETRYING | State.QUEUED:
-            return _explain_wait(status, seen, gate=gate, holder=holder)
+            return _explain_wait(status, seen, holder=holder)
 
 
 def _explain_end(status: JobStatus) -> Cause:
@@ -116,18 +127,24 @@ def _explain_run(status: JobStatus, seen: Seen) -> Cause:
     return Cause("running", f"it runs on {status.worker}, for {lasted} now")
 
 
-def _explain_wait(status: JobStatus, seen: Seen, *, gate: str | None, holder: str | None) -> list[Cause]:
+def _explain_wait(status: JobStatus, seen: Seen, *, holder: str | None) -> list[Cause]:
     causes = []
     due = status.history[-1].due if status.history else None
-    if due is not None and due > seen.now:
+    early = due is not None and due > seen.now
+    if due is not None and early:
         left = span((due - seen.now) / timedelta(seconds=1))
         code = "waiting_until" if status.state is State.SCHEDULED else "retrying_until"
         causes.append(Cause(code, f"it is {status.state}: due {due.isoformat(timespec='seconds')}, in {left}"))
     if status.state is State.RETRYING and status.error is not None:
         causes.append(Cause("last_error", f"attempt {status.attempt}: {status.error.type}: {status.error.message}"))
-    if gate is not None and holder is not None:
-        causes.append(Cause("held", f"its key {gate!r} is held by job {holder}", f"jetmill why {holder}"))
-    causes += decide_job_causes(seen)
+    if holder is not None:
+        said = f"its key {status.concurrency_key!r} is held by job {holder}"
+        causes.append(Cause("held", said, f"jetmill why {holder}"))
+    if seen.settings is None:
+        return causes + decide_job_causes(seen)
+    causes += _explain_suspension(seen)
+    if not early:
+        causes += _explain_workers(seen)
     if not causes:
         ahead = seen.stats.ready if seen.stats else 0
         causes.append(Cause("next", f"nothing holds it: {ahead} jobs are ready, a worker takes it when a slot is free"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,44 +50,32 @@ def list_dead(
     run(command)
 
 
-@app.command("retry")
-def retry_dead(
-    ids: Ids = None,
-    every: All = False,
-    job: JobFilter = None,
-    reason: Reason = None,
-    yes: Yes = False,
-    namespace: Namespace = None,
-    nats_url: NatsUrl = None,
-    output: Output = Format.TABLE,
-) -> None:
-    """Enqueue failed jobs once more: attempt 1, no crashes."""
+def _add_command(verb: str, act: Callable[[Client, str], Coroutine[Any, Any, Transition]], *, doc: str) -> None:
+    """Add a command that does something to the failed jobs of some ids, or to all that fit."""
 
-    def act(client: Client, job_id: str) -> Coroutine[Any, Any, Transition]:
-        return client.retry(job_id)
+    def command(
+        ids: Ids = None,
+        every: All = False,
+        job: JobFilter = None,
+        reason: Reason = None,
+        yes: Yes = False,
+        namespace: Namespace = None,
+        nats_url: NatsUrl = None,
+        output: Output = Format.TABLE,
+    ) -> None:
+        chosen = _choose(ids, every, job, reason, yes, verb=verb, namespace=namespace, nats_url=nats_url)
+        act_on_each(chosen, act, namespace=namespace, nats_url=nats_url, output=output)
 
-    chosen = _choose(ids, every, job, reason, yes, verb="retry", namespace=namespace, nats_url=nats_url)
-    act_on_each(chosen, act, namespace=namespace, nats_url=nats_url, output=output)
+    command.__doc__ = doc
+    app.command(verb)(command)
 
 
-@app.command("discard")
-def discard_dead(
-    ids: Ids = None,
-    every: All = False,
-    job: JobFilter = None,
-    reason: Reason = None,
-    yes: Yes = False,
-    namespace: Namespace = None,
-    nats_url: NatsUrl = None,
-    output: Output = Format.TABLE,
-) -> None:
-    """Give failed jobs up for good; nothing follows."""
-
-    def act(client: Client, job_id: str) -> Coroutine[Any, Any, Transition]:
-        return client.discard(job_id)
-
-    chosen = _choose(ids, every, job, reason, yes, verb="discard", namespace=namespace, nats_url=nats_url)
-    act_on_each(chosen, act, namespace=namespace, nats_url=nats_url, output=output)
+_add_command(
+    "retry", lambda client, job_id: client.retry(job_id), doc="Enqueue failed jobs once more: attempt 1, no crashes."
+)
+_add_command(
+    "discard", lambda client, job_id: client.discard(job_id), doc="Give failed jobs up for good; nothing follows."
+)
 
 
 async def find_dead(

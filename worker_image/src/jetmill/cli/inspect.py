@@ -100,7 +100,7 @@ def version(output: Output = Format.TABLE) -> None:
 async def find_causes(client: Client, name: str) -> list[Cause]:
     """Look at a Job, or else at the job of that id."""
     from jetmill.cli.cause import decide_causes, decide_job_causes
-    from jetmill.ledger.gate import hash_key, parse_gate
+    from jetmill.ledger.gate import hash_key
 
     if any(settings.job == name for settings in await client.jobs()):
         return decide_job_causes(await _observe(client, name))
@@ -112,15 +112,13 @@ async def find_causes(client: Client, name: str) -> list[Cause]:
             cure="see `jetmill job types` and `jetmill job list`",
         ) from err
     bus = await client.connect()
-    last = await bus.ledger.read(name)
-    gate = last.record.gate if last is not None else None
     holder = None
-    if gate is not None:
-        found = await bus.ledger.read_holder(hash_key(parse_gate(gate)[1]))
+    if status.concurrency_key is not None:
+        found = await bus.ledger.read_holder(hash_key(status.concurrency_key))
         if found is not None and found[1].id != name:
             other = await bus.ledger.read(found[1].id)
             holder = found[1].id if other is not None and other.record.open else None
-    return decide_causes(status, await _observe(client, status.job), gate=gate, holder=holder)
+    return decide_causes(status, await _observe(client, status.job), holder=holder)
 
 
 async def _observe(client: Client, job: str) -> Seen:

@@ -213,6 +213,8 @@ def _build_status_text(status: JobStatus) -> str:
             ("worker", status.worker),
             ("user", status.user),
             ("labels", status.labels or None),
+            ("concurrency key", status.concurrency_key),
+            ("concurrency policy", status.concurrency_policy),
             ("trace", status.trace),
             ("payload", status.payload if status.payload_ref is None else status.payload_ref),
             ("result", status.result if status.result_ref is None else status.result_ref),

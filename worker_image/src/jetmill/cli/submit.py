@@ -19,34 +19,50 @@ if TYPE_CHECKING:
     from jetmill.client.client import Client
 
 
+PayloadText = Annotated[
+    str, typer.Option("--payload", "-p", help='JSON object of arguments; @FILE reads a file, "-" stdin')
+]
+Batch = Annotated[
+    Path | None, typer.Option("--batch", help="Enqueue each line of a file of JSON objects", show_default=False)
+]
+JobId = Annotated[str | None, typer.Option("--id", help="The job's id: again is the same job", show_default=False)]
+Priority = Annotated[str, typer.Option("--priority", help="high, normal, low, or an integer")]
+Delay = Annotated[str | None, typer.Option("--delay", help="Start later: 30s, 5m, 2h", show_default=False)]
+At = Annotated[str | None, typer.Option("--at", help="Start at an ISO time with its zone", show_default=False)]
+MaxRetries = Annotated[int | None, typer.Option("--max-retries", min=0, show_default=False)]
+AttemptTimeout = Annotated[
+    str | None, typer.Option("--attempt-timeout", help="For one attempt: 90s, 10m", show_default=False)
+]
+Labels = Annotated[list[str] | None, typer.Option("--label", help="NAME=VALUE; may be repeated", show_default=False)]
+User = Annotated[str | None, typer.Option("--user", help="On whose behalf", show_default=False)]
+Key = Annotated[
+    str | None,
+    typer.Option("--concurrency-key", help="One job of this key at a time, of whichever Job", show_default=False),
+]
+Policy = Annotated[
+    str | None,
+    typer.Option("--concurrency-policy", help="When the key is taken: wait, skip or replace", show_default=False),
+]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end and show the result")]
+Timeout = Annotated[str | None, typer.Option("--timeout", help="Wait at most so long: 30s, 5m", show_default=False)]
+
+
 def run_job(  # noqa: PLR0917 - a command has as many options as it has
     job: Annotated[str, typer.Argument(help="Name of the Job")],
-    payload: Annotated[
-        str, typer.Option("--payload", "-p", help='JSON object of arguments; @FILE reads a file, "-" stdin')
-    ] = "{}",
-    batch: Annotated[
-        Path | None, typer.Option("--batch", help="Enqueue each line of a file of JSON objects", show_default=False)
-    ] = None,
-    job_id: Annotated[
-        str | None, typer.Option("--id", help="The job's id: again is the same job", show_default=False)
-    ] = None,
-    priority: Annotated[str, typer.Option("--priority", help="high, normal, low, or an integer")] = "normal",
-    delay: Annotated[str | None, typer.Option("--delay", help="Start later: 30s, 5m, 2h", show_default=False)] = None,
-    at: Annotated[
-        str | None, typer.Option("--at", help="Start at an ISO time with its zone", show_default=False)
-    ] = None,
-    max_retries: Annotated[int | None, typer.Option("--max-retries", min=0, show_default=False)] = None,
-    attempt_timeout: Annotated[
-        str | None, typer.Option("--attempt-timeout", help="For one attempt: 90s, 10m", show_default=False)
-    ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option("--label", help="NAME=VALUE; may be repeated", show_default=False)
-    ] = None,
-    user: Annotated[str | None, typer.Option("--user", help="On whose behalf", show_default=False)] = None,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end and show the result")] = False,
-    timeout: Annotated[
-        str | None, typer.Option("--timeout", help="Wait at most so long: 30s, 5m", show_default=False)
-    ] = None,
+    payload: PayloadText = "{}",
+    batch: Batch = None,
+    job_id: JobId = None,
+    priority: Priority = "normal",
+    delay: Delay = None,
+    at: At = None,
+    max_retries: MaxRetries = None,
+    attempt_timeout: AttemptTimeout = None,
+    label: Labels = None,
+    user: User = None,
+    concurrency_key: Key = None,
+    concurrency_policy: Policy = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
     namespace: Namespace = None,
     nats_url: NatsUrl = None,
     output: Output = Format.TABLE,
@@ -63,24 +79,37 @@ def run_job(  # noqa: PLR0917 - a command has as many options as it has
             "timeout": None if attempt_timeout is None else parse_span(attempt_timeout, option="--attempt-timeout"),
             "labels": parse_labels(label or []) or None,
             "user": user,
+            "concurrency_key": concurrency_key,
+            "concurrency_policy": concurrency_policy,
         }
         seconds = None if timeout is None else parse_span(timeout, option="--timeout").total_seconds()
         given = {key: value for key, value in options.items() if value is not None}
         async with connected(namespace, nats_url) as client:
-            if batch is not None:
-                return await _run_batch(
-                    client, job, _read_batch(batch), given, wait=wait, seconds=seconds, output=output
-                )
-            handle = await client.enqueue(job, _read_payload(payload), **given)
-            if not wait:
-                value = {"id": handle.id, "job": handle.job, "created": handle.created}
-                show(value, output, table=handle.id)
-                return Exit.OK
-            return await _see_through(client, handle.id, seconds=seconds, output=output)
+            if batch is None:
+                return await _run_one(client, job, payload, given, wait=wait, seconds=seconds, output=output)
+            return await _run_batch(client, job, _read_batch(batch), given, wait=wait, seconds=seconds, output=output)
 
     code = run(command)
     if code:
         raise typer.Exit(code)
+
+
+async def _run_one(
+    client: Client,
+    job: str,
+    payload: str,
+    options: dict[str, Any],
+    *,
+    wait: bool,
+    seconds: float | None,
+    output: Format,
+) -> Exit:
+    handle = await client.enqueue(job, _read_payload(payload), **options)
+    if not wait:
+        value = {"id": handle.id, "job": handle.job, "created": handle.created}
+        show(value, output, table=handle.id)
+        return Exit.OK
+    return await _see_through(client, handle.id, seconds=seconds, output=output)
 
 
 async def _see_through(client: Client, job_id: str, *, seconds: float | None, output: Format) -> Exit:

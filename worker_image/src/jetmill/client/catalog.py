@@ -66,9 +66,14 @@ def _build_validator(settings: JobSettings) -> Any:
     import jsonschema_rs
 
     try:
-        return jsonschema_rs.validator_for(schema, mask="the value")
+        return jsonschema_rs.validator_for(schema, mask="the value", retriever=_fetch_nothing)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as err:
         raise ConfigError(f"{settings.job}: payload.schema is no JSON schema: {err}") from err
+
+
+def _fetch_nothing(uri: str) -> Any:
+    """Keep a Job's schema from making its clients ask addresses or read files of its choice."""
+    raise ValueError(f"{uri} is not fetched: write it below $defs")
 
 
 class Catalog:

@@ -6,12 +6,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from jetmill.errors import InputError
 from jetmill.protocol.name import parse_job_id
 from jetmill.protocol.record import Band, Call
 from jetmill.protocol.subject import BANDS
+
+if TYPE_CHECKING:
+    from jetmill.client.concurrency import ConcurrencyPolicy
+
+MAX_KEY_CHARACTERS = 256
 
 
 class CallKeywords(TypedDict, total=False):
@@ -26,6 +31,8 @@ class CallKeywords(TypedDict, total=False):
     labels: Mapping[str, str] | None
     user: str | None
     start_by: datetime | timedelta | None
+    concurrency_key: str | None
+    concurrency_policy: ConcurrencyPolicy | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,10 @@ class CallOptions:
     user: str | None = None
     start_by: datetime | timedelta | None = None
     """Not started by then (a time, or how long from now), it is skipped as `expired`."""
+    concurrency_key: str | None = None
+    """Of the namespace's jobs with this key, of whichever Job, one at a time is begun and not done with."""
+    concurrency_policy: ConcurrencyPolicy | None = None
+    """When it would start and another has its key: wait for it (None: this), be skipped, or cancel it and follow."""
 
     def updated(self, **keywords: Unpack[CallKeywords]) -> CallOptions:
         """The same with some options set; InputError names one that cannot be."""
@@ -59,6 +70,10 @@ class CallOptions:
         changed = replace(self, **changes)  # type: ignore[arg-type]
         if changed.delay_seconds is not None and changed.at is not None:
             raise InputError("both delay and at", field="at", cure="give one of them")
+        if changed.concurrency_policy is not None and changed.concurrency_key is None:
+            raise InputError(
+                "concurrency_policy: without a key", field="concurrency_policy", cure="give concurrency_key as well"
+            )
         return changed
 
     def due(self, now: int) -> int | None:
@@ -128,23 +143,56 @@ def _check(key: str, value: object) -> object:
         case "delay":
             return seconds_of(value, field=key)  # type: ignore[arg-type]
         case "timeout":
-            seconds = seconds_of(value, field=key)  # type: ignore[arg-type]
-            if seconds == 0:
-                raise InputError("timeout: 0 leaves no time", field=key, cure="leave it out for the Job's own")
-            return seconds
+            return _check_timeout(value)
         case "at":
             return parse_time(value, field=key)  # type: ignore[arg-type]
         case "start_by":
             return value if isinstance(value, timedelta) else parse_time(value, field=key)  # type: ignore[arg-type]
         case "max_retries":
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise InputError(f"max_retries: {value!r}", field=key, cure="a whole number, not less than 0")
+            return _check_count(value, field=key)
         case "labels":
             return _check_labels(value)
+        case "concurrency_key":
+            return _check_key(value)
+        case "concurrency_policy":
+            return _check_policy(value)
         case _:
             if not isinstance(value, str):
                 raise InputError(f"{key}: {value!r:.80} is no text", field=key)
     return value
+
+
+def _check_timeout(value: object) -> float:
+    seconds = seconds_of(value, field="timeout")  # type: ignore[arg-type]
+    if seconds == 0:
+        raise InputError("timeout: 0 leaves no time", field="timeout", cure="leave it out for the Job's own")
+    return seconds
+
+
+def _check_count(value: object, *, field: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"{field}: {value!r}", field=field, cure="a whole number, not less than 0")
+    return value
+
+
+def _check_key(key: object) -> str:
+    """Any text that the ledger can write and a person can read; not empty, for that is a mistake of the caller's."""
+    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
+        raise InputError(
+            f"concurrency_key: {key!r:.80}",
+            field="concurrency_key",
+            cure=f"a text of 1 to {MAX_KEY_CHARACTERS} printable characters",
+        )
+    return key
+
+
+def _check_policy(policy: object) -> object:
+    from jetmill.client.concurrency import POLICIES
+
+    if policy not in POLICIES:
+        known = ", ".join(POLICIES)
+        raise InputError(f"concurrency_policy: {policy!r:.80}", field="concurrency_policy", cure=f"known: {known}")
+    return policy
 
 
 def _check_labels(labels: object) -> Mapping[str, str]:

@@ -8,20 +8,31 @@ from typing import Any
 
 import msgspec
 
+from jetmill.client.concurrency import ConcurrencyPolicy, parse_key_gate
 from jetmill.protocol.record import Band, Call, Entry, ErrorInfo, PayloadRef, Record
 from jetmill.protocol.state import FINAL, OPEN, Reason, State
 
 
-class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One record of a job: what happened, when, by whom."""
+class _Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What everything that is said of a job begins with."""
 
     id: str
     job: str
     state: State
-    attempt: int
-    enqueueing: int
-    crashes: int = 0
     reason: Reason | None = None
+    attempt: int
+    crashes: int
+
+    @property
+    def final(self) -> bool:
+        """Nothing will happen any more, unless a person asks for it."""
+        return self.state in FINAL
+
+
+class Transition(_Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """One record of a job: what happened, when, by whom."""
+
+    enqueueing: int
     time: datetime
     """By the server's clock."""
     seq: int
@@ -31,23 +42,12 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     due: datetime | None = None
     error: ErrorInfo | None = None
 
-    @property
-    def final(self) -> bool:
-        """The job is done with."""
-        return self.state in FINAL
 
-
-class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobStatus(_Facts, frozen=True, kw_only=True, omit_defaults=True):
     """All that the ledger knows of a job. Times of the enqueueing that is the last."""
 
-    id: str
-    job: str
     namespace: str
-    state: State
-    reason: Reason | None = None
-    attempt: int
     enqueueing: int
-    crashes: int
     priority: Band
     enqueued: datetime
     scheduled_for: datetime | None = None
@@ -70,13 +70,10 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str | None = None
     trace: str | None = None
     labels: dict[str, str] = {}
+    concurrency_key: str | None = None
+    concurrency_policy: ConcurrencyPolicy | None = None
     schedule: str | None = None
     history: list[Transition] = []
-
-    @property
-    def final(self) -> bool:
-        """Nothing will happen any more, unless a person asks for it."""
-        return self.state in FINAL
 
     @property
     def open(self) -> bool:
@@ -84,15 +81,9 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.state in OPEN
 
 
-class JobSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobSummary(_Facts, frozen=True, kw_only=True, omit_defaults=True):
     """A line of a list of jobs."""
 
-    id: str
-    job: str
-    state: State
-    reason: Reason | None = None
-    attempt: int
-    crashes: int = 0
     enqueued: datetime
     """The chain's first record."""
     changed: datetime
@@ -150,6 +141,7 @@ def build_status(chain: Sequence[Entry], *, namespace: str) -> JobStatus:
     runs = [entry for entry in current if entry.record.state is State.RUNNING]
     started = runs[-1].time if runs else None
     ended = _end_of(current, runs)
+    key, policy = parse_key_gate(record.gate)
     due = next((entry.record.due for entry in reversed(current) if entry.record.due is not None), None)
     return JobStatus(
         id=last.id,
@@ -178,6 +170,8 @@ def build_status(chain: Sequence[Entry], *, namespace: str) -> JobStatus:
         user=call.user,
         trace=call.trace,
         labels=call.labels or {},
+        concurrency_key=key,
+        concurrency_policy=policy,
         schedule=record.schedule,
         history=[build_transition(entry) for entry in chain],
     )

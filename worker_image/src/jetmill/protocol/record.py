@@ -154,6 +154,10 @@ class JobSettings(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION)
 
     job: Label
     generation: int = 0
+    uid: str = ""
+    """Of the object that declares it: a Job that was deleted and made again is another; "": nobody's."""
+    carrier: Label | None = None
+    """The Job whose workers serve this one too; None: it has workers of its own."""
     handler: str | None = None
     command: list[str] | None = None
     concurrency: int | None = None
@@ -178,14 +182,22 @@ class Presence(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
 
     worker: str
     jobs: list[str]
+    missing: list[str] = []
+    """Those of `jobs` whose handler it does not know: it leaves them to others, for a while."""
     slots: int
     running: list[str] = []
     """Ids of the jobs in hand, at most 1,000."""
     busy: int = 0
+    """Jobs in hand: being claimed, run or settled."""
     service_seconds: float = 0.0
-    """Smoothed run time of a job."""
+    """Smoothed run time of a job; 0 before the first has ended."""
     started: int = 0
     host: str = ""
     pid: int = 0
+    pod: str = ""
+    """The pod's name, which (unlike `pid` and `host`) Kubernetes knows too; "": it is in none."""
     version: str = ""
     draining: bool = False
+    """It takes nothing more; with `busy` 0 it has nothing in hand, and so it stays."""
+    stopping: bool = False
+    """It will end, which nobody can undo; it drains for that."""

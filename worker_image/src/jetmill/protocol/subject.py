@@ -63,6 +63,14 @@ class Subjects:
         """The call that wakes a Job's workers from zero."""
         return f"{self.root}.wake.{job}"
 
+    def drain(self, worker: str) -> str:
+        """The push that asks a worker to take nothing more; a worker's id comes from others, so it is checked."""
+        return f"{self.root}.drain.{parse_label(worker, field='worker')}"
+
+    def undrain(self, worker: str) -> str:
+        """The push that lets it take jobs again."""
+        return f"{self.root}.undrain.{parse_label(worker, field='worker')}"
+
     def event(self, event_type: str) -> str:
         """An event on the bus."""
         return f"{self.root}.event.{event_type}"

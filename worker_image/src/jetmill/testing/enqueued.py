@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from jetmill.bus.memory import MemoryWorld
+from jetmill.client.concurrency import ConcurrencyPolicy, parse_key_gate
 from jetmill.protocol.record import Band, Entry
 from jetmill.protocol.state import Reason, State
 
@@ -32,6 +33,8 @@ class EnqueuedJob:
     labels: Mapping[str, str]
     max_retries: int | None
     timeout_seconds: float | None
+    concurrency_key: str | None
+    concurrency_policy: ConcurrencyPolicy | None
     state: State
     reason: Reason | None
     attempt: int
@@ -58,6 +61,7 @@ def read_enqueued(world: MemoryWorld) -> list[EnqueuedJob]:
 def _build(world: MemoryWorld, chain: list[Entry]) -> EnqueuedJob:
     first, last = chain[0].record, chain[-1].record
     call = first.call
+    key, policy = parse_key_gate(first.gate)
     return EnqueuedJob(
         id=chain[0].id,
         job=first.job,
@@ -68,6 +72,8 @@ def _build(world: MemoryWorld, chain: list[Entry]) -> EnqueuedJob:
         labels=(call.labels if call is not None else None) or {},
         max_retries=call.max_retries if call is not None else None,
         timeout_seconds=call.timeout_seconds if call is not None else None,
+        concurrency_key=key,
+        concurrency_policy=policy,
         state=last.state,
         reason=last.reason,
         attempt=last.attempt,

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from jetmill.bus.ports import Delivery, Pull, Queue
+from jetmill.protocol.record import Band
 from jetmill.protocol.subject import BANDS
 from jetmill.worker.credit import HOLD_SECONDS, START, WEIGHTS, Demand, decide_band, decide_budget, decide_wants
 
@@ -37,10 +38,11 @@ class Line:
 class Source:
     """One band of one Job."""
 
-    __slots__ = ("flowing", "held", "line", "paused", "pull", "seen", "weight")
+    __slots__ = ("band", "flowing", "held", "line", "paused", "pull", "seen", "weight")
 
-    def __init__(self, line: Line, weight: int) -> None:
+    def __init__(self, line: Line, band: Band, weight: int) -> None:
         self.line = line
+        self.band = band
         self.weight = weight
         self.held: deque[tuple[Delivery, float]] = deque()
         self.pull: Pull | None = None
@@ -67,6 +69,8 @@ class Intake:
         self._turns = START
         self._held = 0
         self._stopped = False
+        self._resting = False
+        self._on_empty: Callable[[], None] | None = None
         self._woken = False
         self._ticker: asyncio.TimerHandle | None = None
         self._tick_time = 0.0
@@ -79,6 +83,11 @@ class Intake:
         return self._held
 
     @property
+    def begun(self) -> int:
+        """Deliveries that are being claimed, run or settled; read from another thread, exact while nothing is taken."""
+        return max(0, len(self.in_hand) - self._held)
+
+    @property
     def free(self) -> int:
         """Slots that may be filled now."""
         if self._stopped or self._unsettled >= MAX_UNSETTLED:
@@ -88,15 +97,33 @@ class Intake:
     def serve(self, job: str, *, limit: int) -> None:
         """Take a Job's deliveries from now on; again: its limit has changed."""
         line = self._lines.get(job)
-        if line is not None:
-            line.limit = limit
-        elif not self._stopped:
+        if line is None:
             line = self._lines[job] = Line(job, limit)
+        line.limit = limit
+        if not line.sources and not self._stopped:
             for band, weight, sources in zip(BANDS, WEIGHTS, self._bands, strict=True):
-                source = Source(line, weight)
-                source.pull = self._queue.pull(job, band, partial(self._take, source))  # type: ignore[arg-type]
+                source = Source(line, band, weight)  # type: ignore[arg-type]
+                self._open(source)
                 line.sources.append(source)
                 sources.append(source)
+        self._wake()
+
+    def renew(self, job: str) -> None:
+        """Ask anew for a Job's deliveries, now that it is suspended no more."""
+        line = self._lines.get(job)
+        for source in line.sources if line is not None else ():
+            if source.pull is not None:
+                source.pull.renew()
+
+    def drop(self, job: str) -> None:
+        """Take nothing more of a Job, and give back what waits; what runs goes on and counts. Idempotent."""
+        line = self._lines.get(job)
+        if line is None:
+            return
+        for source in line.sources:
+            self._shut(source)
+            self._bands[WEIGHTS.index(source.weight)].remove(source)
+        line.sources = []
         self._wake()
 
     def freed(self, delivery: Delivery) -> None:
@@ -115,6 +142,8 @@ class Intake:
         self._unsettled -= 1
         if self._unsettled == MAX_UNSETTLED - 1:
             self._wake()
+        if self._resting and not self.in_hand and self._on_empty is not None:
+            self._on_empty()
 
     def stop(self) -> None:
         """Take nothing more, and give back what waits."""
@@ -122,15 +151,42 @@ class Intake:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
+        self._close()
+
+    def rest(self, *, on_empty: Callable[[], None] | None = None) -> None:
+        """Take nothing more until `resume`, and give back what waits; `on_empty` is called when the last is settled."""
+        self._resting = True
+        self._on_empty = on_empty
+        self._close()
+
+    def resume(self) -> None:
+        """Take deliveries again."""
+        if self._stopped or not self._resting:
+            return
+        self._resting = False
         for line in self._lines.values():
             for source in line.sources:
-                if source.pull is not None:
-                    source.pull.stop()
-                while source.held:
-                    self._give_back(source)
+                if source.pull is None:
+                    self._open(source)
+        self._wake()
+
+    def _open(self, source: Source) -> None:
+        source.pull = self._queue.pull(source.line.job, source.band, partial(self._take, source))
+
+    def _close(self) -> None:
+        for line in self._lines.values():
+            for source in line.sources:
+                self._shut(source)
+
+    def _shut(self, source: Source) -> None:
+        if source.pull is not None:
+            source.pull.stop()
+            source.pull = None
+        while source.held:
+            self._give_back(source)
 
     def _take(self, source: Source, delivery: Delivery) -> None:
-        if self._stopped:
+        if self._stopped or self._resting:
             delivery.nak()
             return
         self.in_hand.add(delivery)
@@ -157,7 +213,7 @@ class Intake:
 
     def _turn(self) -> None:
         self._woken = False
-        if self._stopped:
+        if self._stopped or self._resting:
             return
         if self._held:
             self._start_held()

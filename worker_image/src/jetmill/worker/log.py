@@ -6,13 +6,12 @@ variable that holds the JobContext, so a job costs nothing until it logs.
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
+from jetmill.log import LogFormat, configure
 from jetmill.worker.context import current
 
 EVENTS: dict[str, str] = {
@@ -20,6 +19,9 @@ EVENTS: dict[str, str] = {
     "worker_started": "A worker serves its Jobs.",
     "worker_drained": "It was told to stop, and everything it had is settled.",
     "worker_stopping": "It takes nothing more; `reason` says why.",
+    "worker_resting": "An operator asked it to take nothing more for a while, to be scaled in.",
+    "worker_resumed": "It takes jobs again.",
+    "worker_rest_lapsed": "Nobody asked again for a minute: it goes on by itself.",
     "worker_interrupted": "Its grace period is over: what still runs is interrupted.",
     "worker_left_unsettled": "It ended although outcomes could not be recorded; their jobs will be taken over.",
     "worker_stalled": "A handler blocks the loop beyond its timeout: the process ends, its jobs are taken over.",
@@ -27,7 +29,10 @@ EVENTS: dict[str, str] = {
     "health_served": "Probes and metrics are answered on `port`.",
     "heartbeat_lost": "Presence could not be renewed; said once until it works again.",
     "heartbeat_regained": "It works again.",
-    "handler_missing": "A Job is served whose handler is not known here.",
+    "handler_missing": "A Job's handler is not known here; it is left to workers that know it.",
+    "handler_kept": "A Job's manifest names a handler that is not known here; the one before goes on.",
+    "rider_came": "A Job is served too from now on, for its manifest names `carrier`, which is served here.",
+    "rider_left": "Such a Job is not served any more; what it has in hand runs on.",
     "job_started": "A handler starts (only with JETMILL_LOG_JOBS).",
     "job_finished": "An attempt was settled (only with JETMILL_LOG_JOBS).",
     "job_failed": "A job failed for good.",
@@ -38,33 +43,15 @@ EVENTS: dict[str, str] = {
     "resource_not_closed": "Tearing a resource down raised.",
 }
 
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
 
 def get_logger() -> Any:
     """The worker's logger."""
     return structlog.get_logger("jetmill.worker")
 
 
-def configure_logging(log_format: Literal["auto", "json", "console"] = "auto", level: str = "info") -> None:
+def configure_logging(log_format: LogFormat = "auto", level: str = "info") -> None:
     """Set up structlog for a process that is nothing but a worker; an application keeps its own set-up."""
-    console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
-    processors: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        add_job,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-    ]
-    if console:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="ts"))
-    else:
-        processors += [structlog.processors.dict_tracebacks, structlog.processors.EventRenamer("msg"), _render]
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    configure(log_format, level, add=[add_job])
 
 
 def add_job(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -75,9 +62,3 @@ def add_job(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Muta
         event.setdefault("job_id", context.id)
         event.setdefault("attempt", context.attempt)
     return event
-
-
-def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    import msgspec
-
-    return msgspec.json.encode(event, enc_hook=str).decode()

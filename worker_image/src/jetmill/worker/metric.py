@@ -7,40 +7,15 @@ reader is another thread, so what it sees may be of two moments a few µs apart.
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
+
+from jetmill.metric import Histogram, find_version
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 OUTCOMES = ("succeeded", "failed", "cancelled", "retrying", "interrupted", "lost")
-
-
-class Histogram:
-    """Counts by bucket, and the sum."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.total += seconds
-
-    def cumulated(self) -> list[tuple[str, float]]:
-        """As Prometheus wants it: up to and including each bound."""
-        rows: list[tuple[str, float]] = []
-        count = 0
-        for bound, more in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
-            count += more
-            rows.append((bound, float(count)))
-        return rows
 
 
 class JobNumbers:
@@ -166,14 +141,3 @@ class Metrics:
                 family.add_metric(values, histogram.cumulated(), histogram.total)
         yield from (finished, attempts, retries, failures, again)
         yield from (family for family, _ in histograms)
-
-
-@cache
-def find_version() -> str:
-    """The version of this wheel."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("jetmill")
-    except PackageNotFoundError:
-        return "unknown"

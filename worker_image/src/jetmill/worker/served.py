@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any
 
+import msgspec
+
 from jetmill.client.declaration import JobHandler, JobOptions, Registry
 from jetmill.client.filter import Filter, global_filters
 from jetmill.errors import ConfigError, JetmillError
@@ -31,14 +33,18 @@ _NO_OPTIONS = JobOptions()
 
 
 class Served:
-    """A Job with its handler; `missing` says why there is none."""
+    """A Job with its handler; `missing` says why there is none, `kept` why it is not that of the manifest."""
 
-    def __init__(self, settings: JobSettings, handler: JobHandler[..., Any] | None, *, missing: str = "") -> None:
+    def __init__(
+        self, settings: JobSettings, handler: JobHandler[..., Any] | None, *, missing: str = "", kept: str = ""
+    ) -> None:
         self.job = settings.job
         self.settings = settings
         self.handler = handler
         self.declared = handler.declared if handler is not None else _NO_OPTIONS
         self.missing = missing
+        self.kept = kept
+        self.function: Callable[..., Any] = handler.function if handler is not None else _no_handler
         self.kind: Kind = decide_kind(settings, self.declared, is_async=handler is not None and handler.is_async)
         self._policy = decide_retry_policy(_NO_CALL, settings, self.declared)
         self.default_timeout_seconds = decide_timeout_seconds(_NO_CALL, settings, self.declared)
@@ -52,6 +58,11 @@ class Served:
     def injects(self) -> bool:
         """The handler asks for its context or for resources."""
         return self.handler is not None and bool(self.handler.binding.injections)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """The handler is a coroutine function that wants nothing but its payload."""
+        return self.kind == "async" and self.handler is not None and not self.injects
 
     @property
     def filters(self) -> tuple[Filter, ...]:
@@ -83,6 +94,10 @@ class Served:
         return min(slots, os.cpu_count() or 1) if self.kind == "process" else slots
 
 
+def _no_handler() -> None:
+    raise AssertionError("a Job without a handler was run")
+
+
 def build_served(job: str, settings: JobSettings | None, registry: Registry, resources: Resources) -> Served:
     """Find the handler of a Job: its manifest's `handler`, else what was declared under its name."""
     settings = settings or JobSettings(job=job)
@@ -102,6 +117,16 @@ def build_served(job: str, settings: JobSettings | None, registry: Registry, res
     except (ConfigError, JetmillError) as err:
         return Served(settings, None, missing=str(err))
     return served
+
+
+def keep_handler(before: Served, wanted: Served) -> Served:
+    """The manifest of `wanted`, which names what is not known here, on what served the Job before.
+
+    In a rollout the manifest changes before the last of the old workers has gone: until then it runs what it has.
+    """
+    was = before.settings
+    settings = msgspec.structs.replace(wanted.settings, handler=was.handler, command=was.command, executor=was.executor)
+    return Served(settings, before.handler, kept=wanted.missing)
 
 
 def decide_slots(concurrency: int | None, served: list[Served]) -> int:

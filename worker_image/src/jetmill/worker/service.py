@@ -20,27 +20,29 @@ from jetmill.bus.connect import connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill.client.declaration import Registry
-from jetmill.errors import ConfigError
+from jetmill.errors import BusError, ConfigError, PermissionDeniedError
 from jetmill.ledger.claim import Claimer
+from jetmill.metric import find_version
 from jetmill.protocol.record import Entry, JobSettings, Presence, Record
 from jetmill.worker.executor.process import ProcessExecutor
 from jetmill.worker.executor.thread import ThreadExecutor
 from jetmill.worker.heartbeat import Heartbeat, Vitals
+from jetmill.worker.hold import Holds, is_known_elsewhere
 from jetmill.worker.host import WorkerHost
 from jetmill.worker.intake import Intake
 from jetmill.worker.log import get_logger
-from jetmill.worker.metric import Metrics, find_version
+from jetmill.worker.metric import Metrics
 from jetmill.worker.part import Parts
 from jetmill.worker.resource import Resources
-from jetmill.worker.served import Served, build_served, decide_slots
+from jetmill.worker.rest import Rest
+from jetmill.worker.roster import Roster
 from jetmill.worker.settings import WorkerSettings
 from jetmill.worker.slot import Slots
 from jetmill.worker.wheel import Wheel
 
 if TYPE_CHECKING:
-    from jetmill.worker.health import HealthServer
+    from jetmill.health import HealthServer
 
-DEFAULT_LEASE_SECONDS = 30.0
 MAX_SHOWN = 1000
 """Ids of running jobs in a presence."""
 RSS_SECONDS = 1.0
@@ -76,10 +78,13 @@ class Service:
         self.id = "".join(c if c.isalnum() or c == "-" else "-" for c in self.id)
         self.stopped: asyncio.Future[StopReason] = loop.create_future()
         self._registry = registry
-        self._jobs = settings.jobs or tuple(registry.names())
-        self._served: dict[str, Served] = {}
-        self._settings_of: dict[str, JobSettings] = {}
-        self._leases: tuple[float, float] = (DEFAULT_LEASE_SECONDS, DEFAULT_LEASE_SECONDS)
+        self._roster = Roster(settings.jobs or tuple(registry.names()), registry, resources)
+        self._served = self._roster.served
+        self._leases = self._roster.leases()
+        # in memory every worker is of this process: there is nobody to leave a job to
+        patience = settings.unknown_handler_seconds if bus.link.threaded else 0.0
+        self._holds = Holds(patience_seconds=patience, on_over=self._look)
+        self._looks: set[asyncio.Task[None]] = set()
         self._started = bus.link.now()
         self._unwatch: list[Callable[[], None]] = []
         self._health: HealthServer | None = None
@@ -88,6 +93,7 @@ class Service:
         self._resources = resources
         self._slots: Slots | None = None
         self._intake: Intake | None = None
+        self._rest: Rest | None = None
         self._parts: Parts | None = None
         self._rss_timer: asyncio.TimerHandle | None = None
         options = settings.connection.bus_options()
@@ -97,8 +103,8 @@ class Service:
             Vitals(
                 presence=self.presence,
                 tokens=self._tokens,
-                interval_seconds=lambda: self._leases[0] / 3,
-                ttl_seconds=lambda: self._leases[1],
+                interval_seconds=lambda: self._find_leases()[0] / 3,
+                ttl_seconds=lambda: self._find_leases()[1],
                 late_seconds=lambda: self._parts.wheel.late_seconds() if self._parts is not None else 0.0,
                 stalled=exit_stalled,
             ),
@@ -120,6 +126,11 @@ class Service:
     def abandoned(self) -> int:
         """Threads that were given up and have not ended."""
         return self._parts.threads.abandoned if self._parts is not None else 0
+
+    @property
+    def draining(self) -> bool:
+        """It takes nothing more, for good or for a while."""
+        return self.stopped.done() or (self._rest is not None and self._rest.on)
 
     @property
     def connected(self) -> bool:
@@ -144,19 +155,24 @@ class Service:
     def presence(self) -> Presence:
         """What the worker says of itself; called from the heartbeat's thread."""
         slots = self._slots
+        # Before what is in hand is counted: once it drains, nothing begins, so a count of 0 that comes after stands.
+        draining = self.draining
         running = list(slots.attempts) if slots is not None else []
         return Presence(
             worker=self.id,
-            jobs=list(self._jobs),
+            jobs=list(self._roster.jobs),
+            missing=self._roster.missing,
             slots=self.slots,
             running=running[:MAX_SHOWN],
-            busy=len(running),
+            busy=self._intake.begun if self._intake is not None else 0,
             service_seconds=slots.service_seconds if slots is not None else 0.0,
             started=self._started,
             host=socket.gethostname(),
             pid=os.getpid(),
+            pod=self.settings.pod,
             version=find_version(),
-            draining=self.stopped.done(),
+            draining=draining,
+            stopping=self.stopped.done(),
         )
 
     def find_dead(self) -> str | None:
@@ -167,7 +183,7 @@ class Service:
 
     def find_unready(self) -> str | None:
         """Why it takes no jobs, if so."""
-        if self.stopped.done():
+        if self.draining:
             return "draining"
         if self._intake is None:
             return "starting"
@@ -177,33 +193,39 @@ class Service:
 
     async def start(self) -> None:
         """Say that it lives, then take jobs. ConfigError if there is nothing to serve; BusError."""
-        if not self._jobs:
+        if not self._roster.named:
             raise ConfigError(
                 "there is nothing to serve", cure="name Jobs (--job) or import modules with @job (--import)"
             )
         if not self.bus.link.threaded:
             await self._declare()
         self._unwatch.append(await self.bus.admin.watch_settings(self._note_settings))
-        for job in self._jobs:
-            self._resolve(job)
+        self._roster.note_undeclared()
+        self._find_leases()
         self._parts = parts = self._make_parts()
         self._slots = slots = Slots(parts, self._served)
         slots.on_finished = self._note_finished
+        slots.on_unknown = self._note_unknown
         await self._heartbeat.start()
         self._intake = slots.intake = Intake(
             self.bus.queue,
-            slots=decide_slots(self.settings.concurrency, list(self._served.values())),
+            slots=self._roster.slots(self.settings.concurrency),
             start=slots.start,
         )
         self.metrics.gauges = self
         if self.settings.health_port is not None:
             self._serve_health()
-        self._unwatch.append(self.bus.signals.on_cancel(slots.cancel))
-        for job in self._jobs:
-            self._intake.serve(job, limit=self._served[job].limit(self._intake.slots))
+        self._rest = rest = Rest(self._intake, on_change=self._heartbeat.poke)
+        self._unwatch += (
+            self.bus.signals.on_cancel(slots.cancel),
+            self.bus.signals.on_drain(self.id, drain=rest.begin, undrain=rest.end),
+            rest.close,
+        )
+        for job in self._roster.jobs:
+            self._follow(job)
         if self.settings.max_rss_bytes is not None:
             self._watch_rss()
-        log.info("worker_started", worker=self.id, jobs=list(self._jobs), slots=self._intake.slots)
+        log.info("worker_started", worker=self.id, jobs=list(self._roster.jobs), slots=self._intake.slots)
 
     def stop(self, reason: StopReason) -> None:
         """Take nothing more and give back what is not claimed; idempotent."""
@@ -227,7 +249,8 @@ class Service:
         if slots is None:
             return True
         if not await slots.wait_empty(grace_seconds):
-            log.warning("worker_interrupted", worker=self.id, running=len(slots.attempts))
+            if slots.attempts:
+                log.warning("worker_interrupted", worker=self.id, running=len(slots.attempts))
             slots.interrupt()
             patience = self.settings.stop_seconds + self.settings.settle_seconds
             if not await slots.wait_empty(patience):
@@ -237,9 +260,10 @@ class Service:
             ghost.cancel()
         if slots.ghosts:
             await asyncio.wait(set(slots.ghosts), timeout=GHOST_SECONDS)
-        left = len(slots.tasks)
+        left = slots.in_hand
         if left:
             log.error("worker_left_unsettled", worker=self.id, tasks=left)
+            slots.closed = True
             for task in list(slots.tasks):
                 task.cancel()
             await slots.wait_empty(1.0)
@@ -251,6 +275,9 @@ class Service:
             self._rss_timer.cancel()
         for unwatch in self._unwatch:
             unwatch()
+        self._holds.close()
+        for look in self._looks:
+            look.cancel()
         if self._parts is not None:
             self._parts.wheel.close()
             self._parts.threads.close()
@@ -270,7 +297,7 @@ class Service:
     def _make_parts(self) -> Parts:
         loop = asyncio.get_running_loop()
         host = WorkerHost(self.bus, self._client)
-        limit = decide_slots(self.settings.concurrency, list(self._served.values()))
+        limit = self._roster.slots(self.settings.concurrency)
         return Parts(
             worker=self.id,
             settings=self.settings,
@@ -278,8 +305,8 @@ class Service:
             claimer=Claimer(
                 self.bus,
                 worker=self.id,
-                lease_seconds_of=self._lease_seconds_of,
-                presence_ttl_seconds=self._leases[1],
+                lease_seconds_of=self._roster.lease_seconds,
+                presence_ttl_seconds=lambda: self._leases[1],
                 on_concluded=self._note_concluded,
             ),
             wheel=Wheel(loop),
@@ -298,43 +325,74 @@ class Service:
         if self._slots is not None:
             self._slots.note_concluded(entry, source)
 
-    def _lease_seconds_of(self, job: str) -> float:
-        served = self._served.get(job)
-        return served.lease_seconds if served is not None else DEFAULT_LEASE_SECONDS
+    def _find_leases(self) -> tuple[float, float]:
+        """The shortest and the longest lease in force; called from the heartbeat's thread too, at each beat."""
+        in_hand = [] if self._intake is None else [delivery.job for delivery in list(self._intake.in_hand)]
+        self._leases = self._roster.leases(in_hand)
+        return self._leases
 
     async def _declare(self) -> None:
         """In memory there is no reconciler: what is declared here counts, unless somebody declared it before."""
         await self.bus.admin.apply_namespace()
-        for job in self._jobs:
+        for job in self._roster.named:
             handler = self._registry.get(job)
             if handler is not None and await self.bus.admin.settings(job) is None:
                 await self.bus.admin.apply_job(handler.settings())
 
     def _note_settings(self, job: str, settings: JobSettings | None) -> None:
-        if job not in self._jobs:
+        before = self._roster.served.get(job)
+        if not self._roster.note(job, settings):
             return
-        if settings is None:
-            self._settings_of.pop(job, None)
-        else:
-            self._settings_of[job] = settings
-        if job in self._served:
-            self._resolve(job)
+        self.metrics.of(job)
+        self._find_leases()
         if self._intake is not None:
-            self._intake.slots = decide_slots(self.settings.concurrency, list(self._served.values()))
-            self._intake.serve(job, limit=self._served[job].limit(self._intake.slots))
+            self._intake.slots = self._roster.slots(self.settings.concurrency)
+            for name in {*self._roster.jobs, job}:  # the limit of each may follow from the slots
+                self._follow(name)
+            if before is not None and before.settings.suspend and settings is not None and not settings.suspend:
+                self._intake.renew(job)
             self._heartbeat.poke()
 
-    def _resolve(self, job: str) -> None:
-        settings = self._settings_of.get(job)
-        served = self._served[job] = build_served(job, settings, self._registry, self._resources)
-        if served.missing:
-            log.warning("handler_missing", job=job, error=served.missing)
-        leases = [one.lease_seconds for one in self._served.values()]
-        self._leases = (min(leases), max(leases))
-        self.metrics.of(job)
+    def _follow(self, job: str) -> None:
+        """Take a Job's deliveries, or none: it is not served any more, or its handler is missing here."""
+        intake = self._intake
+        if intake is None:
+            return
+        served = self._served[job]
+        if job not in self._roster.jobs:
+            self._holds.release(job)
+            intake.drop(job)
+        elif served.missing and self._holds.is_held(job, served.missing):
+            intake.drop(job)
+        else:
+            if not served.missing:
+                self._holds.release(job)
+            intake.serve(job, limit=served.limit(intake.slots))
+
+    def _look(self, job: str) -> None:
+        task = asyncio.create_task(self._open_unless_known(job))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+
+    async def _open_unless_known(self, job: str) -> None:
+        """Take a Job's jobs although its handler is missing, for those that have waited too long have to fail."""
+        try:
+            workers = await self.bus.presence.all()
+        except PermissionDeniedError:  # it may not ask who else there is, so it goes by what it knows itself
+            workers = []
+        except BusError:
+            return  # the next look is in a minute
+        if not is_known_elsewhere(job, workers, worker=self.id):
+            self._holds.open(job)
+            self._follow(job)
+
+    def _note_unknown(self, job: str) -> None:
+        """A job was given back; the intake is in the middle of it, so its Job is left alone from the next turn on."""
+        self._holds.hold_again(job)
+        asyncio.get_running_loop().call_soon(self._follow, job)
 
     def _serve_health(self) -> None:
-        from jetmill.worker.health import HealthServer
+        from jetmill.health import HealthServer
 
         assert self.settings.health_port is not None
         self._health = HealthServer(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jetmill.client.settings import ClientSettings
 from jetmill.client.settings import settings_from_env as connection_from_env
 from jetmill.errors import ConfigError
+from jetmill.log import LEVELS
 from jetmill.protocol.name import is_label
 from jetmill.worker.result import RESULT_MAX_BYTES
 
@@ -47,6 +48,8 @@ class WorkerSettings:
     """The address of `/livez`, `/readyz` and `/metrics` (`JETMILL_HEALTH_HOST`)."""
     health_port: int | None = None
     """Their port (`--health-port`, `JETMILL_HEALTH_PORT`); 0: a free one; None: not served."""
+    pod: str = ""
+    """The name of the pod that it runs in (`JETMILL_POD_NAME`, by the downward API), shown in its presence."""
     max_jobs: int | None = None
     """Drain and exit after so many jobs (`JETMILL_MAX_JOBS`)."""
     max_rss_bytes: int | None = None
@@ -54,7 +57,7 @@ class WorkerSettings:
     result_max_bytes: int = RESULT_MAX_BYTES
     """A larger result fails its job as `invalid_result` (`JETMILL_RESULT_MAX_BYTES`)."""
     unknown_handler_seconds: float = 900.0
-    """For how long a job whose handler nobody knows is given back before it fails
+    """For how long a Job whose handler is not known here is left to other workers before its jobs fail
     (`JETMILL_UNKNOWN_HANDLER_SECONDS`)."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """JSON lines or readable colours (`JETMILL_LOG_FORMAT`); auto: colours on a terminal."""
@@ -124,6 +127,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "settle_seconds": ("JETMILL_SETTLE_SECONDS", float, _NUMBER),
     "health_host": ("JETMILL_HEALTH_HOST", str, "an address"),
     "health_port": ("JETMILL_HEALTH_PORT", int, _WHOLE),
+    "pod": ("JETMILL_POD_NAME", str, "a name"),
     "max_jobs": ("JETMILL_MAX_JOBS", int, _WHOLE),
     "max_rss_bytes": ("JETMILL_MAX_RSS_BYTES", int, _WHOLE),
     "result_max_bytes": ("JETMILL_RESULT_MAX_BYTES", int, _WHOLE),
@@ -172,6 +176,3 @@ def _find_faults(settings: WorkerSettings) -> list[str]:
     if settings.log_level not in LEVELS:
         faults.append(f"{name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
     return faults
-
-
-LEVELS: Sequence[str] = ("debug", "info", "warning", "error")

@@ -2,7 +2,7 @@
 
 ```
 connect ─▶ settings ─▶ presence ─▶ pulls ─▶ … ─▶ stop pulling ─▶ grace ─▶ interrupt ─▶ settled ─▶ presence gone
-  69          64                                 SIGTERM, recycling        SIGTERM again           0, or 75
+  69          2                                  SIGTERM, recycling        SIGTERM again           0, or 75
 ```
 
 `run()` is a process's whole life, with signals and an exit code; `async with` puts a worker into an application's own
@@ -42,8 +42,8 @@ class WorkerExit(IntEnum):
 
     DRAINED = 0
     """Told to stop, or recycled: everything that it had is settled. Its supervisor may start another."""
-    CONFIG = 64
-    """The settings, a module or a Job cannot be used; starting again will not help."""
+    CONFIG = 2
+    """The settings, a module or a Job cannot be used; starting again will not help. As of every command."""
     UNREACHABLE = 69
     """NATS could not be reached at the start."""
     INTERNAL = 70

@@ -1,4 +1,4 @@
-"""The JetStream Bus: every port over one link to one namespace."""
+"""The JetStream Bus: every port of a namespace over a link, which a trunk shares among many namespaces."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from jetmill.bus.connect import BusOptions
 from jetmill.bus.jetstream.admin import JetStreamAdmin
 from jetmill.bus.jetstream.event import JetStreamEvents
+from jetmill.bus.jetstream.extra import load_extras
 from jetmill.bus.jetstream.ledger import JetStreamLedger
 from jetmill.bus.jetstream.link import Link, LinkOptions
 from jetmill.bus.jetstream.payload import JetStreamPayloads
@@ -19,6 +20,7 @@ from jetmill.bus.jetstream.read import Reader
 from jetmill.bus.jetstream.signal import JetStreamSignals
 from jetmill.bus.ports import Bus
 from jetmill.errors import BusError, ConfigError
+from jetmill.protocol.name import parse_label
 from jetmill.protocol.subject import Subjects
 
 _CLOCK_SECONDS = 30.0
@@ -28,86 +30,140 @@ _CONNECT_SECONDS = 4.0
 
 
 class JetStreamLink:
-    """The port `Link`."""
+    """The port `Link`, for the ports of one namespace; `trunk` is told when it is closed."""
 
     threaded = True
 
     def __init__(
         self,
-        link: Link,
+        trunk: JetStreamTrunk,
         *,
         ledger: JetStreamLedger,
         queue: JetStreamQueue,
         events: JetStreamEvents,
         admin: JetStreamAdmin,
     ) -> None:
-        self._link = link
+        self._trunk = trunk
         self._ledger = ledger
         self._queue = queue
         self._events = events
         self._admin = admin
-        self._clock = asyncio.create_task(self._keep_time())
 
     @property
     def connected(self) -> bool:
         """See the port."""
-        return self._link.connected
+        return self._trunk.connected
 
     @property
     def connected_seconds(self) -> float:
         """See the port."""
-        since = self._link.connected_since
-        return 0.0 if since is None else time.monotonic() - since
+        return self._trunk.connected_seconds
 
     def now(self) -> int:
         """See the port."""
-        return self._link.now_us()
+        return self._trunk.link.now_us()
 
     async def room(self) -> None:
         """See the port: the answers that are awaited count as well."""
         await self._ledger.appender.room(_BACKLOG)
         await self._queue.room(_BACKLOG)
-        await self._link.room()
+        await self._trunk.link.room()
 
     async def close(self) -> None:
         """See the port; answers under way are given, as far as they come within two seconds."""
-        self._clock.cancel()
         self._admin.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._ledger.appender.room(1)
                 await self._queue.room(1)
                 await self._events.appender.room(1)
-        await self._link.close()
+        self._ledger.appender.close()
+        self._queue.close()
+        self._events.appender.close()
+        await self._trunk.forget(self)
+
+
+class JetStreamTrunk:
+    """The port `Trunk`: one link, and what is shared over it."""
+
+    def __init__(self, link: Link, *, prefix: str, only_one: bool = False) -> None:
+        self.link = link
+        self._prefix = prefix
+        self._only_one = only_one
+        self._reader = Reader(link)
+        self._links: list[JetStreamLink] = []
+        self._clock = asyncio.create_task(self._keep_time())
+
+    @property
+    def connected(self) -> bool:
+        """See the port."""
+        return self.link.connected
+
+    @property
+    def connected_seconds(self) -> float:
+        """See the port."""
+        since = self.link.connected_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def open(self, namespace: str) -> Bus:
+        """See the port."""
+        subjects = Subjects(namespace, prefix=self._prefix)
+        link, reader = self.link, self._reader
+        ledger = JetStreamLedger(link, subjects, reader)
+        queue = JetStreamQueue(link, subjects, reader)
+        events = JetStreamEvents(link, subjects, reader)
+        admin = JetStreamAdmin(link, subjects, reader)
+        port = JetStreamLink(self, ledger=ledger, queue=queue, events=events, admin=admin)
+        self._links.append(port)
+        return Bus(
+            subjects=subjects,
+            ledger=ledger,
+            queue=queue,
+            admin=admin,
+            presence=JetStreamPresence(link, subjects, reader),
+            payloads=JetStreamPayloads(link, subjects, reader),
+            signals=JetStreamSignals(link, subjects),
+            events=events,
+            link=port,
+        )
+
+    async def forget(self, port: JetStreamLink) -> None:
+        """A Bus has closed; where it was the only one the connection goes with it."""
+        if port in self._links:
+            self._links.remove(port)
+        if self._only_one:
+            await self._leave()
+
+    async def close(self) -> None:
+        """See the port."""
+        await asyncio.gather(*(port.close() for port in tuple(self._links)))
+        await self._leave()
+
+    async def _leave(self) -> None:
+        self._clock.cancel()
+        await self.link.close()
 
     async def _keep_time(self) -> None:
         """Clocks drift: measure the server's again now and then."""
         while True:
             await asyncio.sleep(_CLOCK_SECONDS)
             with contextlib.suppress(BusError):
-                await self._link.sync_clock()
+                await self.link.sync_clock()
 
 
 async def connect_jetstream(options: BusOptions) -> Bus:
     """Connect; BusError that names the URL if that fails for four seconds. Later it reconnects for ever."""
-    subjects = Subjects(options.namespace, prefix=options.prefix)
+    Subjects(options.namespace, prefix=options.prefix)  # a name that cannot be is refused before anything connects
+    load_extras(options)
     link = await Link.connect(_link_options(options))
-    reader = Reader(link)
-    ledger = JetStreamLedger(link, subjects, reader)
-    queue = JetStreamQueue(link, subjects, reader)
-    events = JetStreamEvents(link, subjects, reader)
-    admin = JetStreamAdmin(link, subjects, reader)
-    return Bus(
-        subjects=subjects,
-        ledger=ledger,
-        queue=queue,
-        admin=admin,
-        presence=JetStreamPresence(link, subjects, reader),
-        payloads=JetStreamPayloads(link, subjects, reader),
-        signals=JetStreamSignals(link, subjects),
-        events=events,
-        link=JetStreamLink(link, ledger=ledger, queue=queue, events=events, admin=admin),
-    )
+    return JetStreamTrunk(link, prefix=options.prefix, only_one=True).open(options.namespace)
+
+
+async def connect_jetstream_trunk(options: BusOptions) -> JetStreamTrunk:
+    """Connect for many namespaces; as `connect_jetstream`."""
+    parse_label(options.prefix, field="prefix")
+    load_extras(options)
+    return JetStreamTrunk(await Link.connect(_link_options(options)), prefix=options.prefix)
 
 
 def _link_options(options: BusOptions) -> LinkOptions:

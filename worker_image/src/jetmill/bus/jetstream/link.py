@@ -28,6 +28,7 @@ from jetmill.errors import BusError, ConfigError, DisconnectedError, NoAnswerErr
 _T = TypeVar("_T")
 _SWEEP_SECONDS = 0.25
 _CLOSE_SECONDS = 2.0
+_SECRET = re.compile(r"[^,/@]*@")
 _DENIED = re.compile(r'permissions violation for (publish|subscription)[^"]*"([^"]*)"', re.IGNORECASE)
 
 
@@ -149,7 +150,9 @@ class Link:
         self._token = 0
         self._inbox = f"{options.inbox_prefix}.{self.client._nuid.next().decode()}"  # noqa: SLF001 (ours by inheritance)
         self._answers_at = f"{self._inbox}.r."
+        self._answers_raw = self._answers_at.encode()
         self._answers_len = len(self._answers_at)
+        self._time = self.loop.time
         self._inbox_denied: PermissionDeniedError | None = None
         self._sweeping = False
         self._connected_since: float | None = None
@@ -190,7 +193,7 @@ class Link:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if connecting.done() and (error := connecting.exception()) is not None:
-                raise ConfigError(f"cannot connect to {self.options.url}: {error}") from error
+                raise ConfigError(f"cannot connect to {self._shown}: {error}") from error
             if not connecting.done():
                 raise self._explain(refused)
         except BaseException:
@@ -204,10 +207,15 @@ class Link:
     def _explain(self, refused: asyncio.Future[Exception]) -> BusError:
         if refused.done():
             return PermissionDeniedError(
-                f"{self.options.url} refuses these credentials", subject="", cure="check user, token, creds or nkey"
+                f"{self._shown} refuses these credentials", subject="", cure="check user, token, creds or nkey"
             )
-        text = f"cannot connect to {self.options.url}: {self.client.trouble or 'no answer'}"
+        text = f"cannot connect to {self._shown}: {self.client.trouble or 'no answer'}"
         return DisconnectedError(text, cure="is NATS running there? on a laptop, `jetmill dev DIR` starts it")
+
+    @property
+    def _shown(self) -> str:
+        """The addresses without what may stand before an `@`."""
+        return _SECRET.sub("", self.options.url)
 
     def _client_options(self, note_error: Callable[[Exception], Any]) -> dict[str, Any]:
         options = self.options
@@ -355,13 +363,19 @@ class Link:
         if self._inbox_denied is not None:
             call.fail(self._inbox_denied)
             return
+        client = self.client
+        if not client.up:
+            call.fail(DisconnectedError(f"{subject}: not connected to {self.options.url}"))
+            return
         self._token = token = self._token + 1
         try:
-            self.publish(subject, payload, reply=f"{self._answers_at}{token}", headers=headers)
+            if len(payload) + (0 if headers is None else len(headers) + 12) > client.max_payload:
+                raise wire.make_too_big(subject, len(payload), client.max_payload)
+            client.write(wire.build_request(subject, self._answers_raw, token, headers=headers, payload=payload))
         except BusError as error:
             call.fail(error)
             return
-        call.deadline = self.loop.time() + (timeout_seconds or self.options.request_timeout_seconds)
+        call.deadline = self._time() + (timeout_seconds or self.options.request_timeout_seconds)
         self._calls[b"%d" % token] = call
         if not self._sweeping:
             self._sweeping = True

@@ -47,16 +47,16 @@ class JetStreamPresence:
         return None if message is None else self._decode(message)
 
     async def all(self) -> list[Presence]:
-        """See the port."""
-        found: list[Presence] = []
+        """See the port; of a worker that beats while it is asked, the last word counts."""
+        found: dict[str, Presence | None] = {}
         start = 1
         while True:
             messages = await self._reader.direct_batch(
                 self._stream, start_seq=start, subject_filter=f"{self._prefix}*", batch=_BATCH
             )
             if not messages:
-                return sorted(found, key=lambda presence: presence.worker)
-            found += [presence for message in messages if (presence := self._decode(message)) is not None]
+                return sorted(filter(None, found.values()), key=lambda presence: presence.worker)
+            found |= {message.subject: self._decode(message) for message in messages}
             start = messages[-1].seq + 1
 
     def _decode(self, message: StoredMessage) -> Presence | None:

@@ -31,6 +31,25 @@ class JetStreamSignals:
         """See the port."""
         return self._listen(self._subjects.wake("*"), callback)
 
+    def drain(self, worker: str) -> None:
+        """See the port."""
+        self._push(self._subjects.drain(worker))
+
+    def undrain(self, worker: str) -> None:
+        """See the port."""
+        self._push(self._subjects.undrain(worker))
+
+    def on_drain(self, worker: str, *, drain: Callable[[], None], undrain: Callable[[], None]) -> Callable[[], None]:
+        """See the port."""
+        stop_drain = self._listen(self._subjects.drain(worker), lambda _: drain())
+        stop_undrain = self._listen(self._subjects.undrain(worker), lambda _: undrain())
+
+        def stop() -> None:
+            stop_drain()
+            stop_undrain()
+
+        return stop
+
     def _push(self, subject: str) -> None:
         if self._link.connected:
             self._link.publish(subject)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from jetmill.bus.memory.band import JobQueue
 from jetmill.bus.memory.link import MemoryLink
+from jetmill.bus.ports import Change
+from jetmill.errors import RefusedError
 from jetmill.protocol.codec import decode_settings, encode
 from jetmill.protocol.name import parse_job_name
 from jetmill.protocol.record import JobSettings
@@ -76,11 +80,20 @@ class MemoryAdmin:
         self._world.applied = True
         await self._link.turn()
 
-    async def apply_job(self, settings: JobSettings, *, replicas: int = 1) -> None:  # noqa: ARG002 - as above
+    async def apply_job(
+        self,
+        settings: JobSettings,
+        *,
+        replicas: int = 1,  # noqa: ARG002 - as above
+        before: JobSettings | UnsetType | None = UNSET,
+    ) -> None:
         """See the port."""
         self._ask()
         job = parse_job_name(settings.job)
         data = encode(settings)
+        there = self._world.settings.get(job)
+        if before is not UNSET and there not in (before, settings):
+            raise RefusedError(f"settings of {job} have changed", cure="read them again, then decide again")
         queue = self._world.queues.get(job)
         if queue is None:
             queue = self._world.queues[job] = JobQueue(self._world, job)
@@ -91,9 +104,39 @@ class MemoryAdmin:
         self._world.settings.put(job, data)
         await self._link.turn()
 
-    async def remove_job(self, job: str) -> None:
+    async def inspect_namespace(self, *, replicas: int = 1) -> list[Change]:  # noqa: ARG002 - as above
+        """See the port."""
+        self._link.check()
+        await self._link.turn()
+        return [] if self._world.applied else [Change(f"stream {self._world.subjects.ledger_stream}")]
+
+    async def inspect_job(self, settings: JobSettings, *, replicas: int = 1) -> list[Change]:  # noqa: ARG002 - as above
+        """See the port."""
+        self._link.check()
+        await self._link.turn()
+        job, stream = parse_job_name(settings.job), self._world.subjects.queue_stream(settings.job)
+        queue = self._world.queues.get(job)
+        there = self._world.settings.get(job)
+        if queue is None:
+            return [Change(f"stream {stream}"), Change(f"settings of {job}")]
+        wanted = {"ack_wait": round(settings.lease_seconds * 1_000_000), "paused": settings.suspend}
+        found = []
+        for name, band in queue.bands.items():
+            fields = tuple(field for field, value in wanted.items() if getattr(band, field) != value)
+            if fields:
+                found.append(Change(f"consumer {name} of {stream}", fields))
+        if there != settings:
+            names = settings.__struct_fields__
+            fields = tuple(name for name in names if there and getattr(there, name) != getattr(settings, name))
+            found.append(Change(f"settings of {job}", fields))
+        return found
+
+    async def remove_job(self, job: str, *, uid: str | None = None) -> None:
         """See the port."""
         self._ask()
+        there = self._world.settings.get(job)
+        if uid is not None and there is not None and there.uid not in ("", uid):
+            raise RefusedError(f"settings of {job} are of another object ({there.uid})", cure="leave them")
         self._world.settings.remove(job)
         queue = self._world.queues.pop(job, None)
         if queue is not None:

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from jetmill.bus.memory.clock import Timer
-from jetmill.bus.ports import Depth
+from jetmill.bus.ports import Depth, Flow
 from jetmill.protocol.hint import Hint
 from jetmill.protocol.record import Band
 
@@ -62,6 +62,8 @@ class BandQueue:
         self.ack_wait = 30_000_000
         self.paused = False
         self.fresh_count = 0
+        self.delivered = 0
+        """How often anything was delivered."""
         self.epoch = 0
         """Grows when the server forgets its deliveries; what was delivered before means nothing then."""
         self.pending: dict[int, Message] = {}
@@ -123,6 +125,7 @@ class BandQueue:
     def _hold(self, message: Message) -> None:
         message.place = Place.HELD
         message.deliveries += 1
+        self.delivered += 1
         message.deadline = self._world.clock.now() + self.ack_wait
         self.pending[message.seq] = message
         self._held[message.seq] = message
@@ -285,6 +288,17 @@ class JobQueue:
             ready=sum(band.fresh_count for band in bands),
             in_flight=sum(len(band.pending) for band in bands),
             delayed=len(self._delayed),
+        )
+
+    def flow(self) -> Flow:
+        """How much goes through."""
+        bands = self.bands.values()
+        ready = sum(band.fresh_count for band in bands)
+        return Flow(
+            ready=ready,
+            in_flight=sum(len(band.pending) for band in bands),
+            stored=self.last_seq,
+            offered=ready + sum(band.delivered for band in bands),
         )
 
     def is_idle(self) -> bool:

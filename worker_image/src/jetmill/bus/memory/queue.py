@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from jetmill.bus.memory.band import Message
 from jetmill.bus.memory.link import MemoryLink
-from jetmill.bus.ports import Delivery, Depth
+from jetmill.bus.ports import Delivery, Depth, Flow
 from jetmill.errors import BusError
 from jetmill.protocol.hint import Hint
 from jetmill.protocol.record import Band
@@ -81,6 +81,9 @@ class MemoryPull:
         queue = self._world.queues.get(self._job)
         if queue is not None:
             queue.bands[self._band].pump_later()
+
+    def renew(self) -> None:
+        """See the port; here whoever waits is always known."""
 
     def stop(self) -> None:
         """See the port."""
@@ -161,3 +164,10 @@ class MemoryQueue:
         depth = self._world.queue(job).depth()
         await self._link.turn()
         return depth
+
+    async def flow(self, job: str) -> Flow:
+        """See the port."""
+        self._link.check()
+        flow = self._world.queue(job).flow()
+        await self._link.turn()
+        return flow

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jetmill.bus.memory.link import MemoryLink
+from jetmill.protocol.name import parse_label
 
 if TYPE_CHECKING:
     from jetmill.bus.memory.world import MemoryWorld
@@ -18,7 +19,7 @@ class SignalStore:
 
     def __init__(self, world: MemoryWorld) -> None:
         self._world = world
-        self._listeners: dict[str, dict[int, Callback]] = {"cancel": {}, "wake": {}}
+        self._listeners: dict[str, dict[int, Callback]] = {"cancel": {}, "wake": {}, "drain": {}}
         self._count = 0
 
     def send(self, kind: str, text: str) -> None:
@@ -65,3 +66,30 @@ class MemorySignals:
         """See the port."""
         self._link.check()
         return self._link.on_close(self._store.listen("wake", callback))
+
+    def drain(self, worker: str) -> None:
+        """See the port."""
+        self._tell(worker, "on")
+
+    def undrain(self, worker: str) -> None:
+        """See the port."""
+        self._tell(worker, "off")
+
+    def on_drain(self, worker: str, *, drain: Callable[[], None], undrain: Callable[[], None]) -> Callable[[], None]:
+        """See the port."""
+        self._link.check()
+        heard = {
+            f"{parse_label(worker, field='worker')} {word}": call for word, call in (("on", drain), ("off", undrain))
+        }
+
+        def hear(text: str) -> None:
+            call = heard.get(text)
+            if call is not None:
+                call()
+
+        return self._link.on_close(self._store.listen("drain", hear))
+
+    def _tell(self, worker: str, word: str) -> None:
+        parse_label(worker, field="worker")
+        if self._link.connected:
+            self._store.send("drain", f"{worker} {word}")

@@ -7,6 +7,8 @@ import pytest
 from jetmill_operator.dev.handler import find_missing, refuse_missing
 from jetmill_operator.dev.manifest import read_manifests
 
+pytestmark = pytest.mark.integration
+
 CODE = """
 import sys
 print("what a module prints while it is imported is no answer")

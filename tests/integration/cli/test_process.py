@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.nats import find_free_port
+
+pytestmark = pytest.mark.integration
 
 
 def start(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -60,15 +63,8 @@ def test_no_colours_without_a_terminal() -> None:
     assert "\x1b" not in start("job", "list", JETMILL_NATS_URL="http://x").stderr
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 def test_nats_that_is_away_has_a_code_of_its_own() -> None:
-    answer = start("job", "list", JETMILL_NATS_URL=f"nats://127.0.0.1:{free_port()}")
+    answer = start("job", "list", JETMILL_NATS_URL=f"nats://127.0.0.1:{find_free_port()}")
     assert answer.returncode == 4
     assert "jetmill dev" in answer.stderr
 

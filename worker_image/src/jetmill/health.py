@@ -1,8 +1,7 @@
 """`/livez`, `/readyz` and `/metrics`, on a port and in a thread of their own.
 
-The thread answers while the loop is busy; what it answers is what the worker says of itself. Live means that the
-heartbeat goes on (a handler that blocks the loop for a while is slow, not dead). Ready means connected and taking
-jobs.
+The thread answers while the loop is busy; what it answers is what the process says of itself. What live and ready mean
+is that process's business: a worker's is in `jetmill.worker.service`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 if TYPE_CHECKING:
-    from jetmill.worker.metric import Metrics
+    from prometheus_client.registry import Collector
 
 Answer = Callable[[], str | None]
 """None: fine; a text: what is wrong."""
@@ -23,7 +22,7 @@ Answer = Callable[[], str | None]
 class HealthServer:
     """The server; `port` is the one that it got."""
 
-    def __init__(self, *, host: str, port: int, live: Answer, ready: Answer, metrics: Metrics) -> None:
+    def __init__(self, *, host: str, port: int, live: Answer, ready: Answer, metrics: Collector) -> None:
         from prometheus_client import CollectorRegistry, make_wsgi_app
 
         registry = CollectorRegistry(auto_describe=False)
