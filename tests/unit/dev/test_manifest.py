@@ -328,8 +328,6 @@ def test_all_fields_reach_the_settings(read):
         "succeeded_seconds": 10.0,
         "failed_seconds": 20.0,
         "suspend": True,
-        "carrier": None,
-        "uid": "",
     }
 
 
