@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed-$(shell { $(PYTHON) --version 2>&1; cat $(PINS); } |
 demo: $(STAMP) ## 200 jobs on a real nats-server, a worker killed in the middle, and the proof (Ctrl-C ends it)
 	$(BIN)/python examples/quickstart/demo.py
 
-test: lint types imports unit conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
+test: lint types imports unit chart conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
 
 ##@ The parts of test
 
@@ -35,6 +35,13 @@ imports: $(STAMP) ## Which module may import which (import-linter)
 
 unit: $(STAMP) ## Tests without any I/O of ours
 	$(PYTEST) tests/unit
+
+.PHONY: chart snapshots
+chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server
+	$(PYTEST) tests/chart
+
+snapshots: $(VENV)/.chart ## What the chart renders, anew (look at the difference)
+	UPDATE_SNAPSHOTS=1 $(PYTEST) -q tests/chart/test_render.py
 
 .PHONY: conformance integration
 conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-server
@@ -70,6 +77,26 @@ faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as oft
 faults-short: $(STAMP) ## The same in short: each phase at least once
 	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) -n 4 -m "not slow" tests/faults
 
+##@ Images
+
+DOCKER ?= docker
+TAG ?= dev
+IMAGE_PREFIX ?= jetmill
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' worker_image/pyproject.toml)
+# The commit's own time: the same commit gives the same labels.
+IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) \
+	--build-arg CREATED=$(shell git log -1 --format=%cI) \
+	$(foreach name,PYTHON_IMAGE PIP_INDEX_URL PIP_TRUSTED_HOST SOURCE,$(if $($(name)),--build-arg $(name)=$($(name))))
+
+.PHONY: images image-worker image-operator
+images: image-worker image-operator ## jetmill/operator and jetmill/worker (DOCKER=..., TAG=dev, IMAGE_PREFIX=jetmill)
+
+image-worker: ## jetmill/worker alone
+	$(DOCKER) build -f worker_image/Dockerfile -t $(IMAGE_PREFIX)/worker:$(TAG) $(IMAGE_ARGS) .
+
+image-operator: ## jetmill/operator alone
+	$(DOCKER) build -f operator/Dockerfile -t $(IMAGE_PREFIX)/operator:$(TAG) $(IMAGE_ARGS) .
+
 ##@ Writing
 
 .PHONY: install format generate docs requirements
@@ -79,8 +106,9 @@ format: $(STAMP) ## Put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(STAMP) ## What is made from the models: crds/*.yaml, docs/reference/*.md
+generate: $(STAMP) ## What is made from elsewhere: CRDs and their reference from the models, parts of the chart
 	$(BIN)/python crds/generate.py
+	$(BIN)/python charts/generate.py
 
 docs: $(VENV)/.docs ## The documentation, into build/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
@@ -92,7 +120,7 @@ COMPILE := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe -
 requirements: ## Pin requirements/*.in anew (UPGRADE=1: to the newest), with hashes and without addresses
 	$(PYTHON) -m venv build/pin
 	build/pin/bin/pip install --quiet pip-tools
-	cd requirements && for list in dev docs bench; do \
+	cd requirements && for list in dev docs bench chart build worker operator; do \
 		env -u PIP_FIND_LINKS ../build/pin/bin/$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file $$list.txt $$list.in || exit 1; \
 	done
 
@@ -110,13 +138,13 @@ help: ## This list
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 ...")'
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python has no venv module: on Debian, apt-get install python3-venv"; exit 1; }
-	@rm -f $(VENV)/.installed-* $(VENV)/.docs $(VENV)/.bench
+	@rm -f $(VENV)/.installed-* $(VENV)/.docs $(VENV)/.bench $(VENV)/.chart
 	$(PYTHON) -m venv $(if $(wildcard $(BIN)/python),$(if $(filter-out $(shell $(PYTHON) --version),$(shell $(BIN)/python --version 2>&1)),--clear)) $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e worker_image -e operator
 	@touch $@
 
-# requirements/docs.txt, requirements/bench.txt: only for the targets that want them.
+# requirements/docs.txt, bench.txt, chart.txt: only for the targets that want them.
 $(VENV)/.%: requirements/%.txt $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

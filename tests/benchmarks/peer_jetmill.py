@@ -69,8 +69,8 @@ async def main(mode: str, count: int, url: str) -> dict[str, float]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # as `jetmill worker` does in a process of its own
-    begin = time.perf_counter()
     async with Worker(["noop"], url=url, concurrency=1000):
+        begin = time.perf_counter()
         if mode == "latency":
             async with Client(ClientSettings(url=url)) as client:
                 await at_rate(count, 50, lambda: client.enqueue("noop", make_arguments()))

@@ -2,8 +2,10 @@
 
 Each peer's phase runs in a process of its own against a server of its own: nats-server with a new store for each
 round, one PostgreSQL (its defaults: fsync on) with an empty queue. Two rows: nats-server with its default sync, and
-with `sync_interval: always`. Prints medians, ranges and ratios and writes `build/bench/queue.json`. A round of
-Jetmill counts only if every outcome was read back from the ledger.
+with `sync_interval: always`. The clock of a drain starts when the worker is connected and about to ask for its first
+job (pgqueuer's: when its first job starts), and stops when nothing is left to be run or acknowledged. Prints medians,
+ranges and ratios and writes `build/bench/queue.json`. A round of Jetmill counts only if every outcome was read back
+from the ledger.
 """
 
 from __future__ import annotations

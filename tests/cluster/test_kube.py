@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from jetmill_operator.cluster.credential import Credential, find_credential
-from jetmill_operator.cluster.errors import ForbiddenError, InvalidError, NotLeaderError, UnavailableError
+from jetmill_operator.cluster.errors import AbsentError, ForbiddenError, InvalidError, NotLeaderError, UnavailableError
 from jetmill_operator.cluster.fence import FencedCluster
 from jetmill_operator.cluster.kube import KubeCluster
-from jetmill_operator.cluster.ports import SERVICE_ACCOUNT, Body, path_of
+from jetmill_operator.cluster.ports import LEASE, SERVICE_ACCOUNT, Body, Kind, path_of
 from jetmill_operator.cluster.rest import WRITERS, Request, Rest
 from support.faultproxy import FaultProxy
 from support.kube import MANAGER, PROBE
@@ -113,13 +113,32 @@ async def test_a_field_that_the_schema_does_not_know_is_refused_for_ever(kube, n
     assert not caught.value.retryable
 
 
+async def test_a_kind_that_is_not_served_is_not_an_object_that_is_gone(kube, namespace) -> None:
+    """A server that has just begun does not know our kinds yet: taking that for deletions would be the end of all."""
+    for kind in (Kind("test.jetmill.dev", "v1", "Other", "others"), Kind("nosuch.jetmill.dev", "v1", "One", "ones")):
+        for asked in (
+            kube.get(kind, namespace, "one"),
+            kube.list(kind),
+            kube.versions(kind),
+            kube.owners(kind, namespace, "one", ".spec"),
+            kube.delete(kind, namespace, "one"),
+        ):
+            with pytest.raises(AbsentError) as caught:
+                await asked
+            assert caught.value.unserved
+
+
 async def test_an_invalid_value_names_its_field(kube, namespace) -> None:
     with pytest.raises(InvalidError) as caught:
         await kube.apply(PROBE, make(namespace, spec={"size": "big"}), manager=MANAGER)
     assert caught.value.field == "spec.size"
 
 
-async def test_at_most_four_writes_are_under_way(through, proxy, namespace) -> None:
+async def test_at_most_four_writes_are_under_way_and_a_lease_does_not_queue_behind_them(
+    through, proxy, namespace
+) -> None:
+    head = {"name": "one", "namespace": namespace}
+    await through.create(LEASE, {"apiVersion": LEASE.api_version, "kind": LEASE.name, "metadata": head})
     fault = proxy.fail("PATCH", "/probes", hangs=True, times=100)
     writes = [
         asyncio.create_task(through.apply(PROBE, make(namespace, f"probe-{number}"), manager=MANAGER))
@@ -129,6 +148,7 @@ async def test_at_most_four_writes_are_under_way(through, proxy, namespace) -> N
     for _ in range(10):
         assert await through.list(PROBE) == []  # reads pass
     assert fault.seen == WRITERS
+    await soon(through.patch(LEASE, namespace, "one", {"spec": {"holderIdentity": "one"}}))
     for write in writes:
         write.cancel()
     await asyncio.gather(*writes, return_exceptions=True)

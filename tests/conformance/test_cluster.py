@@ -210,10 +210,10 @@ async def test_a_subresource_needs_its_object(world: World, subresource: str) ->
         await world.apply(body, kind, subresource=subresource)
 
 
-async def scale(world: World, replicas: int, *, manager: str = AUTOSCALER) -> Body:
-    head = {"name": "one", "namespace": world.namespace}
+async def scale(world: World, replicas: int, **more: Any) -> Body:
+    head = {"name": "one", "namespace": world.namespace, **more}
     body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": head, "spec": {"replicas": replicas}}
-    return await world.apply(body, DEPLOYMENT, manager=manager, subresource="scale")
+    return await world.apply(body, DEPLOYMENT, manager=AUTOSCALER, subresource="scale")
 
 
 async def test_a_deployment_that_never_names_replicas_has_one(world: World) -> None:
@@ -247,6 +247,14 @@ async def test_a_scale_changes_replicas_and_nothing_else(world: World) -> None:
     after = await world.now(DEPLOYMENT)
     assert after["spec"] == before["spec"]
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+async def test_a_scale_of_a_stale_version_is_refused(world: World) -> None:
+    """A number of replicas that was read before another one decided is never written back."""
+    before = await world.apply(world.deployment(replicas=0), DEPLOYMENT)
+    await world.apply(world.deployment(replicas=0, args=["true"]), DEPLOYMENT)
+    with pytest.raises(ConflictError):
+        await scale(world, 0, resourceVersion=version(before))
 
 
 # -- who owns which field

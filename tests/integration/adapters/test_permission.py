@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from factories import make_data, make_hint, make_job_id, make_settings
+from factories import make_data, make_hint, make_job_id, make_presence, make_settings
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
@@ -149,6 +149,13 @@ async def test_a_worker_may_not_have_others_drained(server: NatsServer, worker_b
     admin.signals.undrain("worker-1")
     await eventually(lambda: server.log.count("Violation") > denied and told)
     assert told == ["undrain"]
+
+
+async def test_a_worker_may_ask_who_else_there_is(worker_bus: Bus, admin: Bus) -> None:
+    """It fails no job for a handler that another one knows."""
+    await admin.presence.put(make_presence("another"), ttl_seconds=30)
+    assert [presence.worker for presence in await worker_bus.presence.all()] == ["another"]
+    await admin.presence.remove("another")
 
 
 async def presence_is(bus: Bus, workers: list[str]) -> bool:

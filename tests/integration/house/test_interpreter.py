@@ -61,6 +61,26 @@ def test_nothing_configured_is_memory_with_one_warning() -> None:
     assert done.stderr.count("MemoryBusWarning: JETMILL_NATS_URL") == 1
 
 
+def test_a_plain_script_runs_its_jobs_and_prints_what_it_prints_itself() -> None:
+    code = """
+import asyncio
+from jetmill import close, configure, job
+
+@job
+async def add(a: int, b: int) -> int:
+    return a + b
+
+async def main() -> None:
+    configure(url="memory://")
+    print(await (await add.enqueue(1, 2)).result(30))
+    await close()
+
+asyncio.run(main())
+"""
+    done = run_python("-c", code)
+    assert (done.stdout, done.stderr) == ("3\n", "")
+
+
 def test_lines_are_json_where_there_is_no_terminal() -> None:
     code = (
         "from jetmill.worker.log import configure_logging, get_logger;"

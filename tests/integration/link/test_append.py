@@ -9,7 +9,7 @@ import pytest
 
 from jetmill.bus.jetstream.append import Appender, AppendOptions
 from jetmill.bus.jetstream.link import Link
-from jetmill.bus.jetstream.pace import Pace
+from jetmill.bus.jetstream.pace import LARGE_BATCH, Pace
 from jetmill.bus.jetstream.read import Reader
 from jetmill.errors import BusError, DisconnectedError, NotFoundError, RefusedError
 from support.wait import soon
@@ -163,19 +163,19 @@ async def test_reading_a_stream_that_is_not_there_is_an_error(reader: Reader) ->
         await reader.last_seq("nosuch")
 
 
-def test_batches_wait_for_proof_that_singles_are_dear() -> None:
+def test_small_batches_wait_for_proof_that_singles_are_dear() -> None:
     pace = Pace()
-    assert pace.threshold > 10_000
+    assert pace.threshold == LARGE_BATCH
     for turn in range(200):  # 8 answers in 1.6 ms: a sync each
         pace.observe(1.0 + turn * 0.0016, ended=8, in_flight=64)
     assert pace.threshold <= 20
 
 
-def test_batches_do_not_pay_where_singles_are_cheap() -> None:
+def test_small_batches_do_not_pay_where_singles_are_cheap() -> None:
     pace = Pace()
     for turn in range(200):
         pace.observe(1.0 + turn * 0.0001, ended=10, in_flight=64)
-    assert pace.threshold > 10_000
+    assert pace.threshold == LARGE_BATCH
 
 
 def test_the_pace_is_measured_anew_after_a_while_of_batches() -> None:
@@ -186,14 +186,14 @@ def test_the_pace_is_measured_anew_after_a_while_of_batches() -> None:
     pace.observe(2.0, ended=0, in_flight=0)
     assert pace.threshold <= 20
     pace.observe(10.0, ended=0, in_flight=0)
-    assert pace.threshold > 10_000
+    assert pace.threshold == LARGE_BATCH
 
 
-def test_a_hiccup_of_the_machine_does_not_make_batches_pay() -> None:
+def test_a_hiccup_of_the_machine_does_not_make_small_batches_pay() -> None:
     pace = Pace()
     for turn in range(200):
         pace.observe(1.0 + turn * 0.0001 + turn // 20 * 0.5, ended=10, in_flight=64)
-    assert pace.threshold > 10_000
+    assert pace.threshold == LARGE_BATCH
 
 
 def test_an_idle_server_teaches_nothing_about_its_pace() -> None:

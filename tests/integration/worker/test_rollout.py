@@ -23,6 +23,15 @@ pytestmark = pytest.mark.integration
 
 OLD = "async def old(n: int) -> str:\n    return 'old'\n"
 NEW = OLD + "async def new(n: int) -> str:\n    return 'new'\n"
+GATED = """
+import asyncio
+from live_jobs import FOLDER
+
+async def gated(n: int) -> str:
+    while not (FOLDER / "go").exists():
+        await asyncio.sleep(0.01)
+    return "new"
+"""
 
 
 def write_code(folder: Path, text: str) -> None:
@@ -150,3 +159,22 @@ async def test_a_rider_keeps_its_lease_while_its_last_job_runs_although_it_has_l
     (field.folder / "go").touch()
     await soon(handle.result())
     assert taker.taken == []
+
+
+async def test_jobs_wait_for_a_worker_that_knows_their_handler_as_long_as_there_is_one(
+    field: Field, tmp_path: Path
+) -> None:
+    """The new pods are busy for longer than the old one's patience lasts; it fails nothing behind their back."""
+    await declare(field, "gated")
+    await field.declare("noop")
+    await spawn(field, tmp_path / "new", GATED, JETMILL_CONCURRENCY="2")
+    handles = await enqueue(field, 5)  # three more than it has slots
+    await eventually(lambda: _begun(field, 2))
+    await spawn(field, tmp_path / "old", OLD, JETMILL_UNKNOWN_HANDLER_SECONDS="0.2")
+    await soon((await field.client.enqueue("noop", delay=2)).wait())  # ten times its patience
+    (field.folder / "go").touch()
+    assert await ends(handles) == {"new"}
+
+
+async def _begun(field: Field, count: int) -> bool:
+    return sum(presence.busy for presence in await field.bus.presence.all()) >= count

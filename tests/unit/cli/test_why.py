@@ -31,6 +31,7 @@ def see(**fields: Any) -> Seen:
         ({"workers": []}, "no_worker"),
         ({"workers": [make_presence(jobs=["other"])]}, "no_worker"),
         ({"workers": [make_presence(draining=True)]}, "draining"),
+        ({"workers": [make_presence(missing=[JOB]), make_presence("other", missing=[JOB])]}, "unknown_handler"),
         ({"workers": [make_presence(busy=10)]}, "busy"),
     ],
 )
@@ -42,6 +43,7 @@ def test_what_holds_a_job_is_named_with_a_cure(fields: dict[str, Any], code: str
 
 def test_nothing_holds_a_job_that_is_served() -> None:
     assert decide_job_causes(see()) == []
+    assert decide_job_causes(see(workers=[make_presence(), make_presence("old", missing=[JOB])])) == []
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,28 @@ def test_kinds_that_come_later_and_images_are_noted(read):
     assert list(manifests.jobs) == ["good"]
 
 
+def test_what_is_otherwise_without_pods_is_noted_where_it_stands(read):
+    worker = dedent("""\
+          worker:
+            image: shop:1
+            env:
+              - {name: LEVEL, value: "3"}
+              - {name: TOKEN, valueFrom: {secretKeyRef: {name: shop, key: token}}}
+            envFrom: [{secretRef: {name: db}}]
+            resources: {requests: {cpu: 1}}
+            volumes: [{name: data, emptyDir: {}}]
+        """)
+    pods = f"{HEAD}  handler: 'a:b'\n" + "".join(f"  {line}\n" for line in worker.splitlines())
+    manifests = read(pods=pods)
+    assert manifests.faults == []
+    assert [str(note) for note in sorted(manifests.notes)] == [
+        "pods.yaml:7: note: broken runs the code of this folder, not its image",
+        "pods.yaml:10: note: broken has TOKEN from the environment of jetmill dev, if it is there",
+        "pods.yaml:11: note: broken has what envFrom names from the environment of jetmill dev, if it is there",
+        "pods.yaml:13: note: broken runs without its volumes",
+    ]
+
+
 def test_a_text_that_looks_like_a_document_marker_is_one_for_yaml_too(read):
     manifests = read(jobs="--- # first\n" + GOOD + "--- \n" + GOOD.replace("good", "second") + "...\n")
     assert list(manifests.jobs) == ["good", "second"]
@@ -289,6 +311,8 @@ def test_all_fields_reach_the_settings(read):
     assert {name: getattr(settings, name) for name in settings.__struct_fields__ if name != "payload_schema"} == {
         "job": "all",
         "generation": 5,
+        "uid": "",
+        "carrier": None,
         "handler": "shop.tasks:send",
         "command": None,
         "concurrency": 7,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from typing import Any
 
-from jetmill.worker.hold import Holds
+import pytest
+
+from factories import JOB, make_presence
+from jetmill.worker.hold import Holds, is_known_elsewhere
 from support.wait import eventually
 
 
@@ -17,18 +20,32 @@ async def test_a_job_is_left_alone_until_the_patience_is_over() -> None:
     over: list[str] = []
     holds = make_holds(0.01, over.append)
     assert holds.is_held("mail", "no handler")
-    await eventually(lambda: over == ["mail"])
+    await eventually(lambda: over)
+    assert holds.is_held("mail", "no handler")
+    holds.open("mail")
     assert not holds.is_held("mail", "no handler")
+    assert set(over) == {"mail"}
+
+
+async def test_a_job_that_is_not_opened_is_looked_at_again_and_again() -> None:
+    over: list[str] = []
+    holds = make_holds(0.01, over.append)
+    holds.is_held("mail", "no handler")
+    await eventually(lambda: len(over) == 3)
+    holds.close()
 
 
 async def test_a_look_that_found_nothing_old_enough_is_followed_by_another_wait() -> None:
     over: list[str] = []
     holds = make_holds(0.01, over.append)
     holds.is_held("mail", "no handler")
-    await eventually(lambda: len(over) == 1)
+    await eventually(lambda: over)
+    holds.open("mail")
     holds.hold_again("mail")
     assert holds.is_held("mail", "no handler")
-    await eventually(lambda: len(over) == 2)
+    before = len(over)
+    await eventually(lambda: len(over) > before)
+    holds.close()
 
 
 async def test_another_lack_begins_the_patience_anew_and_the_same_does_not() -> None:
@@ -36,6 +53,7 @@ async def test_another_lack_begins_the_patience_anew_and_the_same_does_not() -> 
     holds = make_holds(0.01, over.append)
     holds.is_held("mail", "no handler a")
     await eventually(lambda: over)
+    holds.open("mail")
     assert not holds.is_held("mail", "no handler a")
     assert holds.is_held("mail", "no handler b")
     holds.close()
@@ -48,7 +66,8 @@ async def test_a_handler_that_is_known_again_ends_the_wait() -> None:
     holds.is_held("other", "no handler")
     holds.release("mail")
     holds.hold_again("mail")  # the look came too late
-    await eventually(lambda: over == ["other"])
+    await eventually(lambda: over)
+    assert set(over) == {"other"}
     assert holds.is_held("mail", "no handler")
     holds.close()
 
@@ -66,6 +85,24 @@ async def test_closing_ends_every_wait() -> None:
     holds.is_held("mail", "no handler")
     other.is_held("other", "no handler")
     holds.close()
-    await eventually(lambda: over == ["other"])
-    await asyncio.sleep(0)
-    assert over == ["other"]
+    await eventually(lambda: over)
+    other.close()
+    assert set(over) == {"other"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "known"),
+    [
+        ({}, True),
+        ({"missing": [JOB]}, False),
+        ({"jobs": ["other"]}, False),
+        ({"stopping": True}, False),
+        ({"draining": True}, True),
+        ({"worker": "me"}, False),
+    ],
+)
+def test_another_worker_knows_a_handler_that_serves_its_job_and_misses_nothing(
+    fields: dict[str, Any], known: bool
+) -> None:
+    there = [make_presence("third", missing=[JOB]), make_presence(**{"worker": "other", **fields})]
+    assert is_known_elsewhere(JOB, there, worker="me") is known

@@ -1,6 +1,6 @@
 """`python -m jetmill` is `jetmill`."""
 
-from jetmill.cli.main import main
+from jetmill.init import main
 
 if __name__ == "__main__":
     main()

@@ -59,7 +59,14 @@ class ForbiddenError(ClusterError):
 
 
 class AbsentError(ClusterError):
-    """The object, its namespace or its kind is not there."""
+    """The object, its namespace or its kind is not there; `unserved`: the kind, so that nothing is known of objects.
+
+    A server that has just begun does not serve our kinds for a moment.
+    """
+
+    def __init__(self, message: str, *, code: int = 404, unserved: bool = False, cure: str = "") -> None:
+        super().__init__(message, code=code, cure=cure)
+        self.unserved = unserved
 
 
 class NotLeaderError(ClusterError):

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from jetmill_operator.cluster.errors import AbsentError, ConflictError, UnavailableError
 from jetmill_operator.cluster.field import Path
-from jetmill_operator.cluster.ports import OPERATOR, Body, Kind, path_of
+from jetmill_operator.cluster.ports import LEASE, OPERATOR, Body, Kind, path_of
 from jetmill_operator.cluster.rest import EXPIRED, Request, Rest
 
 APPLY = "application/apply-patch+yaml"
@@ -35,7 +35,8 @@ class KubeCluster:
         """See `Cluster.get`."""
         try:
             return _strip(await self._rest.ask(Request("GET", path_of(kind, namespace, name))))
-        except AbsentError:
+        except AbsentError as err:
+            _absent(err)
             return None
 
     async def list(
@@ -64,7 +65,8 @@ class KubeCluster:
         """See `Cluster.owners`."""
         try:
             body = await self._rest.ask(Request("GET", path_of(kind, namespace, name)))
-        except AbsentError:
+        except AbsentError as err:
+            _absent(err)
             return frozenset()
         steps = tuple(field.strip(".").split("."))
         entries = body["metadata"].get("managedFields", ())
@@ -92,8 +94,8 @@ class KubeCluster:
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = OPERATOR) -> Body:
         """See `Cluster.patch`."""
-        params = {"fieldManager": manager}
-        return _strip(await self._rest.ask(Request("PATCH", path_of(kind, namespace, name), params, patch, MERGE)))
+        path, params = path_of(kind, namespace, name), {"fieldManager": manager}
+        return _strip(await self._rest.ask(Request("PATCH", path, params, patch, MERGE, urgent=kind == LEASE)))
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """See `Cluster.delete`."""
@@ -102,8 +104,8 @@ class KubeCluster:
             options["preconditions"] = {"uid": uid}
         try:
             await self._rest.ask(Request("DELETE", path_of(kind, namespace, name), {}, options))
-        except AbsentError:
-            return
+        except AbsentError as err:
+            _absent(err)
         except ConflictError:
             if uid is None:
                 raise  # else another one has the name by now: the one that was meant is gone
@@ -131,6 +133,12 @@ class KubeCluster:
             more = page["metadata"].get("continue", "")
             if not more:
                 return found
+
+
+def _absent(err: AbsentError) -> None:
+    """Take an object as gone only if the server knows its kind."""
+    if err.unserved:
+        raise err
 
 
 def _select(labels: Mapping[str, str] | None) -> dict[str, str]:

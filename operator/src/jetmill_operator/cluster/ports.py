@@ -88,7 +88,9 @@ class Cluster(Protocol):
     """The objects of a cluster."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
-        """The object as it is now, read after all writes that were answered before; None: not there."""
+        """The object as it is now, read after all writes that were answered before; None: not there. AbsentError if
+        the cluster does not serve the kind, not even for the moment.
+        """
         ...
 
     async def list(

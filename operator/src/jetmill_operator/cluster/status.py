@@ -2,7 +2,7 @@
 
 The server says what went wrong in a `Status` object; a proxy in front of it in plain text. What the code alone would
 get wrong stands here: a 500 may be for ever (an apply that does not fit its type), a 403 may mean that the namespace
-is going away.
+is going away, and a 404 that names no object tells that the kind is not served, not that the object is gone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def error_of(code: int, content: bytes, headers: Mapping[str, str]) -> ClusterEr
             terminating = any(cause.get("reason") == _TERMINATING for cause in causes)
             return ForbiddenError(message, code=code, terminating=terminating)
         case 404 | 405:
-            return AbsentError(message, code=code)
+            return AbsentError(message, code=code, unserved=not details.get("name"))
         case 409:
             return ConflictError(message, code=code)
         case 400 | 413 | 415 | 422:

@@ -8,6 +8,7 @@ folder itself is read, not what is below it, as `kubectl apply -f DIR` does.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,10 +165,24 @@ def _read_job(document: Document, manifests: Manifests) -> Declared | None:
         if isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
             manifests.faulty.add(metadata["name"])
         return None
-    if job.spec.worker.image is not None:
-        line = document.line_of(("spec", "worker", "image"))
-        manifests.notes.append(Note(document.file, line, f"{job.name} runs the code of this folder, not its image"))
+    for path, what in _list_differences(job):
+        line = document.line_of(("spec", "worker", *path))
+        manifests.notes.append(Note(document.file, line, f"{job.name} {what}"))
     return Declared(job, document)
+
+
+def _list_differences(job: Job) -> Iterator[tuple[ValuePath, str]]:
+    """What a Job that has pods in a cluster does otherwise here, and its code would notice."""
+    worker = job.spec.worker
+    if worker.image is not None:
+        yield ("image",), "runs the code of this folder, not its image"
+    for index, variable in enumerate(worker.env):
+        if variable.value_from is not None:
+            yield ("env", index), f"has {variable.name} from the environment of jetmill dev, if it is there"
+    if worker.env_from:
+        yield ("envFrom",), "has what envFrom names from the environment of jetmill dev, if it is there"
+    if worker.volumes:
+        yield ("volumes",), "runs without its volumes"
 
 
 def _build_fault(document: Document, refusal: Refusal) -> Fault:

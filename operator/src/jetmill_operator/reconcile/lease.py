@@ -125,12 +125,19 @@ class Lease:
         held, self._valid_until = self.leading, -math.inf
         if not held:
             return
-        spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._stamp()}
         try:
-            async with asyncio.timeout(self._times.retry_seconds):
-                await self._patch(spec, self._version)
+            async with asyncio.timeout(self._times.renew_seconds / 2):
+                await self._give_back()
         except (ClusterError, TimeoutError) as err:
             log.warning("lease_not_released", lease=self._name, error=str(err) or "no answer")
+
+    async def _give_back(self) -> None:
+        spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._stamp()}
+        try:
+            await self._patch(spec, self._version)
+        except ConflictError:  # a renewal was under way when `hold` was cancelled
+            await self._look_again()
+            await self._patch(spec, self._version)
 
     async def _try_to_take(self) -> bool:
         try:

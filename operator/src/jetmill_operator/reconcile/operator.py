@@ -22,13 +22,13 @@ from typing import Any, Protocol
 
 import structlog
 
-from jetmill.bus.connect import connect_trunk
 from jetmill.bus.ports import Trunk
 from jetmill.errors import BusError, JetmillError
 from jetmill.health import HealthServer
 from jetmill.metric import find_version
 from jetmill_operator.cluster.fence import FencedCluster
 from jetmill_operator.cluster.ports import BUDGET, SERVICE_ACCOUNT, Cluster, Kind, OnEvent
+from jetmill_operator.reconcile.account import connect_accounts
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.health import Health
 from jetmill_operator.reconcile.keeper import Keepers
@@ -192,7 +192,7 @@ class Operator:
         """Connect to NATS, however long it takes; None: told to stop meanwhile."""
         while not self._stop.is_set():
             try:
-                return await connect_trunk(self._settings.connection.bus_options())
+                return await connect_accounts(self._settings.connection.bus_options(), self._settings.accounts)
             except BusError as err:
                 log.warning("nats_not_reached", error=str(err))
             with contextlib.suppress(TimeoutError):

@@ -65,6 +65,14 @@ class SecretCopier:
         log.info("secret_copied", namespace=copy.namespace, name=copy.name)
         return True
 
+    async def remove(self) -> None:
+        """Delete every copy that is ours; raises ClusterError."""
+        for copy in self._copies:
+            there = await self._cluster.get(SECRET, copy.namespace, copy.name)
+            if there is not None and _is_ours(there):
+                await self._cluster.delete(SECRET, copy.namespace, copy.name, uid=there["metadata"]["uid"])
+                log.info("secret_removed", namespace=copy.namespace, name=copy.name)
+
 
 def _is_ours(body: Body) -> bool:
     return (body["metadata"].get("labels") or {}).get(MANAGED_BY) == _BY

@@ -61,6 +61,9 @@ class OperatorSettings:
     """The Secret in each Job's namespace with the keys user, password and inboxPrefix (`JETMILL_WORKER_SECRET`)."""
     secrets: tuple[SecretCopy, ...] = ()
     """Secrets that are copied (`JETMILL_SECRET_NAMESPACES`): `shop=jetmill-nats-worker-shop:jetmill-nats-worker,…`."""
+    accounts: tuple[str, ...] = ()
+    """Namespaces with a NATS account of their own (`JETMILL_NATS_ACCOUNTS`, parted by commas): the operator logs in to
+    each as `<user>-<namespace>`, with its one password."""
     kubeconfig: str = ""
     """The kubeconfig (`--kubeconfig`, `KUBECONFIG`); in a pod its ServiceAccount, if not given."""
     health_host: str = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside the pod
@@ -162,6 +165,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "worker_nats_url": ("JETMILL_WORKER_NATS_URL", str, "a URL"),
     "worker_secret": ("JETMILL_WORKER_SECRET", str, "a name"),
     "secrets": ("JETMILL_SECRET_NAMESPACES", _copies, "NAMESPACE=SOURCE:NAME, parted by commas"),
+    "accounts": ("JETMILL_NATS_ACCOUNTS", _names, "names"),
     "kubeconfig": ("KUBECONFIG", str, "a path"),
     "health_host": ("JETMILL_HEALTH_HOST", str, "an address"),
     "health_port": ("JETMILL_HEALTH_PORT", int, _WHOLE),
@@ -192,6 +196,9 @@ def _find_faults(settings: OperatorSettings) -> list[str]:
     if settings.connection.is_memory:
         faults.append("url (JETMILL_NATS_URL): an operator needs a NATS that others reach, not memory://")
     labels = {"namespaces": settings.namespaces, "pod_namespace": (settings.pod_namespace,)}
+    labels["accounts"] = settings.accounts
+    if settings.accounts and settings.connection.user is None:
+        faults.append(f"{name('accounts')}: without a user (JETMILL_NATS_USER) there is none to log in as")
     labels["secrets"] = tuple(copy.namespace for copy in settings.secrets)
     for key, names in labels.items():
         faults += [f"{name(key)}: {one!r:.80} is no namespace" for one in names if not is_label(one)]

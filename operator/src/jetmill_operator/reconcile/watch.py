@@ -59,6 +59,8 @@ INACTIVITY_SECONDS = 70.0
 REQUEST_SECONDS = 30
 PAGE = 500
 _STOP_SECONDS = 10.0
+_CLOSING_SECONDS = 0.1
+"""What TLS connections take to close, after aiohttp has let go of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +332,7 @@ def _abandon(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if tasks:
         loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
+    loop.run_until_complete(asyncio.sleep(_CLOSING_SECONDS))
     loop.set_exception_handler(lambda *_: None)  # nobody has to hear of what was left
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()

@@ -78,6 +78,13 @@ def test_a_403_may_mean_that_the_namespace_is_going(reason: str, terminating: bo
     assert error.terminating == terminating
 
 
+@pytest.mark.parametrize(("details", "unserved"), [({"name": "one", "kind": "jobs"}, False), ({}, True)])
+def test_a_404_may_mean_the_kind(details: dict[str, Any], unserved: bool) -> None:
+    error = answer(404, **details)
+    assert isinstance(error, AbsentError)
+    assert error.unserved == unserved
+
+
 def test_the_server_says_when_to_come_again_in_a_header_or_in_the_status() -> None:
     for error in (answer(429, headers={"retry-after": "3"}), answer(429, retryAfterSeconds=3)):
         assert isinstance(error, UnavailableError)

@@ -57,7 +57,9 @@ def decide_job_causes(seen: Seen) -> list[Cause]:
     if needed:
         return causes + _explain_workers(seen)
     if delayed:
-        causes.append(Cause("waiting_until", f"none of {seen.job} is ready: {delayed} wait for their time"))
+        causes.append(
+            Cause("waiting_until", f"none of {seen.job} is ready: {delayed} wait for their time or their key")
+        )
     return causes
 
 
@@ -76,6 +78,9 @@ def _explain_workers(seen: Seen) -> list[Cause]:
         return [Cause("no_worker", f"no worker serves {seen.job}", cure)]
     if not live:
         return [Cause("draining", f"all {len(serving)} workers of {seen.job} are about to leave", "start another")]
+    if all(seen.job in worker.missing for worker in live):
+        cure = "deploy one that does; in 15 minutes (JETMILL_UNKNOWN_HANDLER_SECONDS) its jobs fail"
+        return [Cause("unknown_handler", f"none of the {len(live)} workers of {seen.job} knows its handler", cure)]
     waiting = seen.stats.ready if seen.stats else 0
     if waiting and all(worker.busy >= worker.slots for worker in live):
         slots = sum(worker.slots for worker in live)

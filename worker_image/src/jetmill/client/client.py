@@ -144,7 +144,9 @@ class Client:
         target = find_target(job, self.registry)
         answers = await self._submitter.submit_many(target, calls, options or CallOptions())
         await self._run_locally()
-        return [await self._handle(target, answer) if isinstance(answer, Submitted) else answer for answer in answers]
+        if target.filters():
+            return [await self._handle(target, one) if isinstance(one, Submitted) else one for one in answers]
+        return [self._make_handle(target, one) if isinstance(one, Submitted) else one for one in answers]
 
     async def _enqueue(self, target: Target, payload: bytes, options: CallOptions) -> JobHandle:
         await self.connect()
@@ -153,8 +155,11 @@ class Client:
         await self._run_locally()
         return await self._handle(target, submitted)
 
+    def _make_handle(self, target: Target, submitted: Submitted) -> JobHandle:
+        return JobHandle(self, id=submitted.id, job=target.name, created=submitted.created)
+
     async def _handle(self, target: Target, submitted: Submitted) -> JobHandle:
-        handle = JobHandle(self, id=submitted.id, job=target.name, created=submitted.created)
+        handle = self._make_handle(target, submitted)
         for one in target.filters():
             waiting = one.on_created(handle)
             if waiting is not None:

@@ -47,21 +47,24 @@ class Filter:
         return outcome
 
 
-_filters: list[Filter] = []
+_filters: tuple[Filter, ...] = ()
 
 
 def add_filter(one: Filter) -> Filter:
     """Let a filter see every job of this process from now on, after those that were added before."""
-    _filters.append(one)
+    global _filters  # noqa: PLW0603 - exchanged whole, so that who reads it has no need to copy
+    _filters = (*_filters, one)
     return one
 
 
 def remove_filter(one: Filter) -> None:
     """Take a filter away; one that is not there is no error."""
+    global _filters  # noqa: PLW0603 - as above
     if one in _filters:
-        _filters.remove(one)
+        at = _filters.index(one)
+        _filters = _filters[:at] + _filters[at + 1 :]
 
 
 def global_filters() -> tuple[Filter, ...]:
     """The filters that see every job, in order."""
-    return tuple(_filters)
+    return _filters

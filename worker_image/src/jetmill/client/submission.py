@@ -19,7 +19,7 @@ from jetmill.client.concurrency import build_key_gate
 from jetmill.client.filter import Creation, Filter, global_filters
 from jetmill.client.option import CallKeywords, CallOptions
 from jetmill.errors import JetmillError
-from jetmill.ledger.submit import Submission, Submitted, submit, submit_many
+from jetmill.ledger.submit import WINDOW, Bulk, Submission, Submitted, submit
 from jetmill.protocol.codec import INLINE_BYTES
 from jetmill.protocol.identity import make_id
 from jetmill.protocol.record import Call, PayloadRef
@@ -91,17 +91,28 @@ class Submitter:
     async def submit_many(
         self, target: Target, items: Iterable[Payload | Item], options: CallOptions
     ) -> list[Submitted | JetmillError]:
-        """Enqueue many; one answer or error for each, in order."""
-        drafts = await self._draft_many(target, items, options)
-        good = [draft for draft in drafts if isinstance(draft, Submission)]
-        answers = iter(await submit_many(self._bus, good, by=self._by) if good else [])
-        results: list[Submitted | JetmillError] = []
-        for draft in drafts:
-            answer = next(answers) if isinstance(draft, Submission) else draft
-            if isinstance(draft, Submission) and isinstance(answer, Submitted):
+        """Enqueue many; one answer or error for each, in order.
+
+        They are made ready by the window, while NATS works on the one before; all of them before the first is sent
+        where a filter, which may raise anything, looks at them.
+        """
+        calls = list(items)
+        step = max(1, len(calls)) if target.filters() else WINDOW
+        bulk = Bulk(self._bus, by=self._by)
+        large: list[tuple[int, Submission]] = []
+        for start in range(0, len(calls), step):
+            drafts = await self._draft_many(target, calls[start : start + step], options)
+            for index, draft in enumerate(drafts, start):
+                if isinstance(draft, Submission) and draft.payload_ref is not None:
+                    large.append((index, draft))
+            for first in range(0, len(drafts), WINDOW):
+                await bulk.add(drafts[first : first + WINDOW])
+        results = await bulk.finish()
+        for index, draft in large:
+            answer = results[index]
+            if isinstance(answer, Submitted):
                 await self._tidy(draft, answer)
-            results.append(answer)
-        if good:
+        if any(isinstance(answer, Submitted) for answer in results):
             self._bus.signals.wake(target.name)
         return results
 

@@ -15,6 +15,7 @@ import structlog
 from jetmill.bus.ports import Bus, Delivery
 from jetmill.errors import BusError, CodecError, RefusedError
 from jetmill.ledger.hint import has_payload, put_hint, read_source
+from jetmill.ledger.lease import Sent
 from jetmill.ledger.patience import Backoff, insist
 from jetmill.protocol.codec import decode_record, encode
 from jetmill.protocol.record import Entry, Record
@@ -39,6 +40,8 @@ class Actor:
         self.worker = worker
         self.lease_seconds_of = lease_seconds_of
         self.presence_ttl_seconds = presence_ttl_seconds
+        self.now = bus.link.now
+        """The server's clock, µs."""
         self._prefix = secrets.token_hex(8)
         self._count = count(1)
         self._unreadable: set[str] = set()
@@ -46,10 +49,6 @@ class Actor:
     def make_lease(self) -> str:
         """An id that no other claim has: random for the process, counted within it."""
         return f"{self._prefix}-{next(self._count)}"
-
-    def now(self) -> int:
-        """The server's clock, µs."""
-        return self.bus.link.now()
 
     def decode_hint(self, delivery: Delivery) -> Record | None:
         """The record in a hint's body, or None: then the ledger's word counts alone. Logged once for each Job."""
@@ -94,16 +93,24 @@ class Actor:
         found = await insist(lambda: self.bus.presence.get(owner), Backoff())
         return found is not None or self.bus.link.connected_seconds < patience
 
+    def send(self, last: Entry, record: Record) -> Sent:
+        """Send a record to follow `last`, without waiting for the answer; raise CodecError."""
+        return Sent(last, record, self.bus.ledger.append(last.id, encode(record), expected=last.seq))
+
     async def append(self, last: Entry, record: Record, backoff: Backoff) -> Entry | None:
         """Append after `last`; None: refused or not answered, so read before anything else."""
+        return await self.confirm(self.send(last, record), backoff)
+
+    async def confirm(self, sent: Sent, backoff: Backoff) -> Entry | None:
+        """Wait for the answer to a record; None: refused or not answered, so read before anything else."""
         try:
-            seq = await self.bus.ledger.append(last.id, encode(record), expected=last.seq)
+            await sent.answer
         except RefusedError:
             return None
         except BusError as err:
             await backoff.pause(err)
             return None
-        return Entry(last.id, seq, record.time, record)
+        return sent.accepted()
 
     async def put_hint(self, entry: Entry, source: Record, *, due: int | None = None) -> None:
         """Put the hint of a record until it is answered."""

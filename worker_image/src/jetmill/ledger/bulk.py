@@ -1,6 +1,7 @@
 """Enqueueing many jobs in one call, pipelined.
 
 Two windows of appends are under way at any time; the hints of a window leave as soon as its appends are answered.
+Whoever adds a window makes the next one ready while NATS works on this.
 What is refused or not answered is set aside and goes the way of a single job afterwards, so that one bad item stops
 no good one.
 """
@@ -22,31 +23,39 @@ LATE_TOGETHER = 200
 
 async def submit_many(bus: Bus, submissions: Sequence[Submission], *, by: str) -> list[Submitted | JetmillError]:
     """Enqueue many jobs; one result or error per item, in order. An id that occurs twice in the call is one job."""
-    return await _Bulk(bus, submissions, by).run()
+    bulk = Bulk(bus, by=by)
+    for start in range(0, len(submissions), WINDOW):
+        await bulk.add(submissions[start : start + WINDOW])
+    return await bulk.finish()
 
 
-class _Bulk:
-    def __init__(self, bus: Bus, submissions: Sequence[Submission], by: str) -> None:
+class Bulk:
+    """Many jobs on their way: `add` them by the window, then `finish`."""
+
+    def __init__(self, bus: Bus, *, by: str) -> None:
         self._bus = bus
-        self._submissions = submissions
         self._by = by
+        self._count = 0
+        self._under_way: list[tuple[int, Draft, asyncio.Future[int]]] = []
         self._results: dict[int, Submitted | JetmillError] = {}
         self._first: dict[str, int] = {}
         self._copies: list[tuple[int, int]] = []
         self._late: list[tuple[int, Draft, bool]] = []
         self._hints: list[tuple[int, Hint, asyncio.Future[None]]] = []
 
-    async def run(self) -> list[Submitted | JetmillError]:
-        under_way: list[tuple[int, Draft, asyncio.Future[int]]] = []
-        for start in range(0, len(self._submissions), WINDOW):
-            await self._bus.link.room()
-            sent = [
-                (index, draft, self._bus.ledger.append(draft.id, draft.body, expected=0))
-                for index, draft in self._drafts(start, start + WINDOW)
-            ]
-            await self._collect(under_way)
-            under_way = sent
-        await self._collect(under_way)
+    async def add(self, submissions: Sequence[Submission | JetmillError]) -> None:
+        """Send some, and take the answers of those that were added before; an error stands for itself."""
+        await self._bus.link.room()
+        append = self._bus.ledger.append
+        sent = [(index, draft, append(draft.id, draft.body, expected=0)) for index, draft in self._drafts(submissions)]
+        await asyncio.sleep(0)  # what is buffered leaves before the caller goes on
+        await self._collect(self._under_way)
+        self._under_way = sent
+        await asyncio.sleep(0)
+
+    async def finish(self) -> list[Submitted | JetmillError]:
+        """Wait for all that was added; one result or error per item, in order."""
+        await self._collect(self._under_way)
         await self._confirm_hints()
         await self._enqueue_late()
         for index, first in self._copies:
@@ -54,11 +63,16 @@ class _Bulk:
             self._results[index] = (
                 Submitted(result.id, result.seq, created=False) if isinstance(result, Submitted) else result
             )
-        return [self._results[index] for index in range(len(self._submissions))]
+        return [self._results[index] for index in range(self._count)]
 
-    def _drafts(self, start: int, end: int) -> Iterator[tuple[int, Draft]]:
+    def _drafts(self, submissions: Sequence[Submission | JetmillError]) -> Iterator[tuple[int, Draft]]:
         time = self._bus.link.now()
-        for index, submission in enumerate(self._submissions[start:end], start):
+        start = self._count
+        self._count += len(submissions)
+        for index, submission in enumerate(submissions, start):
+            if isinstance(submission, JetmillError):
+                self._results[index] = submission
+                continue
             if submission.id is not None and self._first.setdefault(submission.id, index) != index:
                 self._copies.append((index, self._first[submission.id]))
                 continue

@@ -6,8 +6,7 @@ not answered: read; a chain under the id *is* the job, whoever wrote it, and a s
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass
+import os
 
 import msgspec
 
@@ -26,8 +25,7 @@ from jetmill.protocol.subject import BANDS
 NO_CALL = Call()
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """One job to enqueue."""
 
     job: str
@@ -46,8 +44,7 @@ class Submission:
     generation: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True):
     """A job that the ledger holds."""
 
     id: str
@@ -57,8 +54,7 @@ class Submitted:
     """False: the id already had a chain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A submission made ready: its first record, encoded once for the ledger and the hint."""
 
     id: str
@@ -86,7 +82,7 @@ def prepare(submission: Submission, *, time: int, by: str) -> Draft:
     """Check a submission and build its first record; raise InputError or CodecError."""
     job = parse_job_name(submission.job)
     fresh = submission.id is None
-    job_id = make_id(time // 1000, secrets.randbits(74)) if submission.id is None else parse_job_id(submission.id)
+    job_id = make_id(time // 1000, _random_bits()) if submission.id is None else parse_job_id(submission.id)
     if submission.band not in BANDS:
         raise InputError(f"band: {submission.band!r:.80}", field="band", cure="use high, normal or low")
     record = Record(
@@ -106,6 +102,10 @@ def prepare(submission: Submission, *, time: int, by: str) -> Draft:
         call=None if submission.call.is_empty() else submission.call,
     )
     return Draft(id=job_id, fresh=fresh, record=record, body=encode(record))
+
+
+def _random_bits() -> int:
+    return int.from_bytes(os.urandom(10), "big")
 
 
 async def enqueue(bus: Bus, draft: Draft, backoff: Backoff, *, unanswered: bool = False) -> Submitted:

@@ -1,19 +1,38 @@
-"""A claim in hand: the accepted `running` record, the delivery that led to it, and what the job is to do."""
+"""A claim in hand: the accepted `running` record, the delivery that led to it, and what the job is to do.
+
+And what comes before and after it: a record that is on its way to the ledger.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
 
 import msgspec
 
 from jetmill.bus.ports import Delivery
+from jetmill.errors import BusError
 from jetmill.protocol.record import Call, Entry, PayloadRef, Record
 
 _NO_CALL = Call()
 
 
-@dataclass(slots=True)
-class Claim:
+class Sent(msgspec.Struct, frozen=True):
+    """A record that was sent to follow another; the answer tells whether it does."""
+
+    last: Entry
+    record: Record
+    answer: asyncio.Future[int]
+
+    def accepted(self) -> Entry | None:
+        """Where the record lies, once that was answered; None: refused, or nobody knows."""
+        try:
+            seq = self.answer.result()
+        except (BusError, asyncio.CancelledError):
+            return None
+        return Entry(self.last.id, seq, self.record.time, self.record)
+
+
+class Claim(msgspec.Struct):
     """A job in hand: it may be run, and has to be settled."""
 
     entry: Entry

@@ -13,11 +13,11 @@ append outcome, E own claim ── accepted ──▶ (retrying: put `at`, confi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from jetmill.errors import CodecError
 from jetmill.ledger.actor import Actor
-from jetmill.ledger.lease import Claim, is_under
+from jetmill.ledger.lease import Claim, Sent, is_under
 from jetmill.ledger.patience import Backoff
 from jetmill.protocol.decide import Ack, PutDelayed, Wait, decide
 from jetmill.protocol.outcome import Cancelled, Failed, Interrupted, Outcome
@@ -26,8 +26,7 @@ from jetmill.protocol.state import Reason, State
 from jetmill.protocol.step import build_outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What stands after an attempt."""
 
     entry: Entry | None
@@ -36,28 +35,56 @@ class Settled:
     """The claim was another's by then, so the outcome was not recorded."""
 
 
-async def settle(actor: Actor, claim: Claim, outcome: Outcome) -> Settled:
-    """Record how the attempt ended, then acknowledge; goes on until that is answered."""
+def send_outcome(actor: Actor, claim: Claim, outcome: Outcome) -> Sent | None:
+    """Send the outcome; None where the ledger has to be looked at first, or no message can hold it."""
+    if isinstance(outcome, Cancelled) and claim.entry.record.state is State.RUNNING:
+        return None
     try:
-        if isinstance(outcome, Cancelled) and claim.entry.record.state is State.RUNNING:
+        return actor.send(claim.entry, build_outcome(claim.entry, outcome, time=actor.now(), worker=actor.worker))
+    except CodecError:
+        return None
+
+
+def release(claim: Claim, written: Entry) -> Settled | None:
+    """The outcome stands, and so the delivery can go; None: the next hint has to be put first."""
+    match written.record.state:
+        case State.RETRYING:
+            return None
+        case State.QUEUED:
+            claim.delivery.nak()
+        case _:
+            claim.delivery.ack()
+    return Settled(written, lost=False)
+
+
+async def settle(actor: Actor, claim: Claim, outcome: Outcome, *, sent: Sent | None = None) -> Settled:
+    """Record how the attempt ended, then acknowledge; goes on until that is answered.
+
+    `sent` is what `send_outcome` sent, accepted or not.
+    """
+    try:
+        if sent is None and isinstance(outcome, Cancelled) and claim.entry.record.state is State.RUNNING:
             last = await actor.read(claim.entry.id)
             if last is None or not is_under(claim.lease, last):
                 return await _lose(actor, claim, last)
             claim.entry = last
             if last.record.state is State.RUNNING:
                 outcome = Interrupted()  # a push without a record: nobody cancelled it, so it is given back
-        return await _settle(actor, claim, outcome)
+        return await _settle(actor, claim, outcome, sent)
     except CodecError as err:  # the last record is of a newer version
         actor.note_unreadable(claim.delivery, err)
         actor.look_again_later(claim.delivery)
         return Settled(None, lost=True)
 
 
-async def _settle(actor: Actor, claim: Claim, outcome: Outcome) -> Settled:
+async def _settle(actor: Actor, claim: Claim, outcome: Outcome, sent: Sent | None) -> Settled:
     backoff = Backoff()
-    record = build_outcome(claim.entry, outcome, time=actor.now(), worker=actor.worker)
+    record = sent.record if sent else build_outcome(claim.entry, outcome, time=actor.now(), worker=actor.worker)
     while True:
-        written = await _append(actor, claim, record, backoff)
+        if sent is None:
+            written = await _append(actor, claim, record, backoff)
+        else:
+            written, sent = await actor.confirm(sent, backoff), None
         if written is not None:
             return await _release(actor, claim, written)
         last = await actor.read(claim.entry.id)
@@ -87,15 +114,12 @@ def _is_same(last: Record, record: Record) -> bool:
 
 async def _release(actor: Actor, claim: Claim, written: Entry) -> Settled:
     """The outcome stands: the next hint first, if there is one, then the delivery."""
-    match written.record.state:
-        case State.RETRYING:
-            await actor.put_hint(written, claim.source)
-            claim.delivery.ack()
-        case State.QUEUED:
-            claim.delivery.nak()
-        case _:
-            claim.delivery.ack()
-    return Settled(written, lost=False)
+    settled = release(claim, written)
+    if settled is None:
+        await actor.put_hint(written, claim.source)
+        claim.delivery.ack()
+        settled = Settled(written, lost=False)
+    return settled
 
 
 async def _lose(actor: Actor, claim: Claim, last: Entry | None) -> Settled:

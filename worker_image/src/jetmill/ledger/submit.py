@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from jetmill.bus.ports import Bus
-from jetmill.ledger.bulk import submit_many
+from jetmill.ledger.bulk import WINDOW, Bulk, submit_many
 from jetmill.ledger.draft import Submission, Submitted, enqueue, prepare
 from jetmill.ledger.patience import for_caller
 
-__all__ = ["Submission", "Submitted", "submit", "submit_many"]
+__all__ = ["WINDOW", "Bulk", "Submission", "Submitted", "submit", "submit_many"]
 
 
 async def submit(bus: Bus, submission: Submission, *, by: str) -> Submitted:

@@ -182,6 +182,8 @@ class Presence(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
 
     worker: str
     jobs: list[str]
+    missing: list[str] = []
+    """Those of `jobs` whose handler it does not know: it leaves them to others, for a while."""
     slots: int
     running: list[str] = []
     """Ids of the jobs in hand, at most 1,000."""

@@ -22,11 +22,18 @@ def payload_seq(entry: Entry) -> int:
     return entry.record.payload_seq or entry.seq
 
 
-def _follow(entry: Entry, state: State, *, time: int, by: str, **fields: Any) -> Record:
+def _check(entry: Entry, state: State) -> Record:
+    """The record that is followed; raise JobStateError if `state` cannot follow it."""
     last = entry.record
-    withdrawn = last.state is not State.CANCELLED or state is State.QUEUED or last.reason is Reason.WITHDRAWN
-    if state not in ALLOWED[last.state] or not withdrawn:
+    if state not in ALLOWED[last.state] or (
+        last.state is State.CANCELLED and state is not State.QUEUED and last.reason is not Reason.WITHDRAWN
+    ):
         raise JobStateError(f"job {entry.id} is {last.state}: {state} cannot follow")
+    return last
+
+
+def _follow(entry: Entry, state: State, *, time: int, by: str, **fields: Any) -> Record:
+    last = _check(entry, state)
     values: dict[str, Any] = {
         "enqueueing": last.enqueueing,
         "attempt": last.attempt,
@@ -49,34 +56,65 @@ def _follow(entry: Entry, state: State, *, time: int, by: str, **fields: Any) ->
 
 
 def build_claim(entry: Entry, *, lease: str, worker: str, time: int, max_retries: int | None) -> Record:
-    """`running` after a waiting record, or (a takeover, crashes + 1) after `running`."""
-    last = entry.record
-    takeover = last.state is State.RUNNING
-    return _follow(
-        entry,
-        State.RUNNING,
+    """`running` after a waiting record, or (a takeover, crashes + 1) after `running`.
+
+    Written out, as `build_success` is: every job passes both, and `_follow` costs three times as much.
+    """
+    last = _check(entry, State.RUNNING)
+    state = last.state
+    takeover = state is State.RUNNING
+    return Record(
+        state=State.RUNNING,
+        enqueueing=last.enqueueing,
+        attempt=last.attempt + 1 if state is State.RETRYING else last.attempt,
+        crashes=last.crashes + 1 if takeover else last.crashes,
+        job=last.job,
+        band=last.band,
         time=time,
         by=f"worker:{worker}",
         lease=lease,
         worker=worker,
-        max_retries=max_retries,
-        attempt=last.attempt + 1 if last.state is State.RETRYING else last.attempt,
-        crashes=last.crashes + 1 if takeover else last.crashes,
         reason=Reason.TAKEN_OVER if takeover else None,
+        max_retries=max_retries,
+        gate=last.gate,
+        schedule=last.schedule,
+        generation=last.generation,
+        payload_seq=last.payload_seq or entry.seq,
+    )
+
+
+def build_success(entry: Entry, outcome: Succeeded, *, time: int, worker: str) -> Record:
+    """`succeeded` after a worker's own claim."""
+    last = _check(entry, State.SUCCEEDED)
+    return Record(
+        state=State.SUCCEEDED,
+        enqueueing=last.enqueueing,
+        attempt=last.attempt,
+        crashes=last.crashes,
+        job=last.job,
+        band=last.band,
+        time=time,
+        by=f"worker:{worker}",
+        worker=worker,
+        gate=last.gate,
+        schedule=last.schedule,
+        generation=last.generation,
+        payload_seq=last.payload_seq or entry.seq,
+        result=None if outcome.result is None else msgspec.Raw(outcome.result),
+        result_ref=outcome.result_ref,
     )
 
 
 def build_outcome(entry: Entry, outcome: Outcome, *, time: int, worker: str) -> Record:
     """What follows a worker's own claim; after `cancelling` only `succeeded` or `cancelled` can."""
+    if isinstance(outcome, Succeeded):
+        return build_success(entry, outcome, time=time, worker=worker)
     if not entry.record.claimed:
         raise JobStateError(f"job {entry.id} is {entry.record.state}: nobody runs it")
     by = f"worker:{worker}"
-    if entry.record.state is State.CANCELLING and not isinstance(outcome, Succeeded):
+    if entry.record.state is State.CANCELLING:
         outcome = Cancelled()
     match outcome:
-        case Succeeded(result, result_ref):
-            raw = None if result is None else msgspec.Raw(result)
-            return _follow(entry, State.SUCCEEDED, time=time, by=by, worker=worker, result=raw, result_ref=result_ref)
         case Retry(delay_seconds, error, reason):
             due = time + round(delay_seconds * 1_000_000)
             return _follow(entry, State.RETRYING, time=time, by=by, worker=worker, due=due, error=error, reason=reason)

@@ -22,6 +22,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from jetmill.client.filter import Filter
 from jetmill.errors import BusError, InvalidPayloadError
 from jetmill.ledger.lease import Claim
 from jetmill.protocol.outcome import Cancelled, Interrupted, Outcome, Succeeded
@@ -41,6 +42,7 @@ from jetmill.worker.wheel import Timer
 
 MAX_CANCELS = 3
 """How often a coroutine that swallows its cancellation is cancelled before it is abandoned."""
+SUCCEEDED = Succeeded()
 log = get_logger()
 
 
@@ -63,6 +65,7 @@ class Attempt:
         "_stopper",
         "_work",
         "abandoned",
+        "began",
         "cause",
         "claim",
         "context",
@@ -86,6 +89,8 @@ class Attempt:
         self.context = context
         self.timeout_seconds = context.facts.timeout_seconds
         self.cause: Stop | None = None
+        self.began = 0.0
+        """When the handler was started, seconds of the loop's clock."""
         self.running = False
         """The handler (or what belongs to it) has the word."""
         self.abandoned = False
@@ -107,27 +112,36 @@ class Attempt:
         self.running = True
         failure: Failure | None = None
         result: bytes | None = None
+        served, payload = self.served, self.claim.source.payload
+        filters = served.filters
         try:
-            result = await self._execute()
-        except asyncio.CancelledError as err:
-            failure = self._describe(err)
+            if served.is_plain and not filters and payload is not None:  # as most are: no more steps than needed
+                value = await served.function(**self._decode(payload))
+                result = self._encode(value)
+            else:
+                result = await self._execute(filters)
         except BaseException as err:  # noqa: BLE001 - the edge: what a handler raises (SystemExit too) is its outcome
             failure = self._describe(err)
         self.running = False
         wheel.disarm(timer)
+        if self._stopper is not None or self._cancels:
+            self._calm_down()
+        if self.abandoned:
+            return Interrupted()  # settled already; nobody looks at this
+        outcome: Outcome = SUCCEEDED
+        if failure is not None:
+            outcome = self.conclude(failure)
+        elif result is not None:
+            outcome = await self._succeed(result)
+        return await run_performed(filters, self.context, outcome) if filters else outcome
+
+    def _calm_down(self) -> None:
+        """It was told to stop, and has: nothing of that may reach what comes after."""
         if self._stopper is not None:
-            wheel.disarm(self._stopper)
+            self._parts.wheel.disarm(self._stopper)
         if self._cancels and self.task is not None:
             while self.task.uncancel():
                 pass
-        if self.abandoned:
-            return Interrupted()  # settled already; nobody looks at this
-        try:
-            outcome = await self._succeed(result) if failure is None else self.conclude(failure)
-        except (FailureError, BusError) as err:  # the result cannot be stored
-            outcome = self.conclude(self._describe(err))
-        filters = self.served.filters
-        return await run_performed(filters, self.context, outcome) if filters else outcome
 
     def conclude(self, failure: Failure | None) -> Outcome:
         """The outcome of an attempt that did not end well, or (without a failure) was stopped."""
@@ -204,17 +218,31 @@ class Attempt:
         declared = self.served.declared
         return describe_failure(error, retry_on=declared.retry_on, discard_on=declared.discard_on)
 
-    async def _succeed(self, result: bytes | None) -> Outcome:
-        if result is None or len(result) <= self._parts.inline_bytes:
+    async def _succeed(self, result: bytes) -> Outcome:
+        if len(result) <= self._parts.inline_bytes:
             return Succeeded(result)
-        return await store_result(self._parts.bus, self.claim, result)
+        try:
+            return await store_result(self._parts.bus, self.claim, result)
+        except (FailureError, BusError) as err:
+            return self.conclude(self._describe(err))
 
-    async def _execute(self) -> bytes | None:
+    def _decode(self, payload: Any) -> dict[str, Any]:
+        """The handler's arguments."""
+        handler = self.served.handler
+        assert handler is not None
+        try:
+            return handler.binding.decode(payload)
+        except InvalidPayloadError as err:
+            raise _Misfit(err) from err
+
+    def _encode(self, value: Any) -> bytes | None:
+        return encode_result(value, max_bytes=self._parts.settings.result_max_bytes)
+
+    async def _execute(self, filters: tuple[Filter, ...]) -> bytes | None:
         claim, served = self.claim, self.served
         payload: Any = claim.payload
         if payload is None and claim.payload_ref is not None:
             payload = await fetch_payload(self._parts.bus, claim.payload_ref)
-        filters = served.filters
         if filters:
             await run_performing(filters, self.context)
         if served.kind == "process":
@@ -223,17 +251,14 @@ class Attempt:
             return await self._as_command(payload)
         handler = served.handler
         assert handler is not None
-        try:
-            arguments = handler.binding.decode(payload)
-        except InvalidPayloadError as err:
-            raise _Misfit(err) from err
+        arguments = self._decode(payload)
         if not served.injects:
             value = await self._call(handler.function, arguments)
         else:
             async with AsyncExitStack() as stack:
                 arguments |= await self._parts.resources.fill(handler.binding.injections, self.context, stack)
                 value = await self._call(handler.function, arguments)
-        return None if value is None else encode_result(value, max_bytes=self._parts.settings.result_max_bytes)
+        return self._encode(value)
 
     async def _call(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         if self.served.kind == "async":

@@ -1,21 +1,29 @@
 """Jobs whose handler is not known here are left to workers that know it.
 
 In a rollout old and new workers pull from one queue. An old one that took jobs only to give them back would keep each
-of them from the new ones for a while, again and again; so it does not take them. Only when the patience is over does it
-look, for then a job may have waited so long that it has to fail.
+of them from the new ones for a while, again and again; so it does not take them. Only when the patience is over, and no
+other worker knows the handler, does it take some: those that have waited as long have to fail.
+
+```
+ missing ─▶ held ── patience, then each minute: over ─▶ nobody else knows it: open ─▶ taken
+             ▲                                                                         │
+             └───────────────────────────── one that is too young ─────────────────────┘
+```
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from jetmill.protocol.record import Presence
 
 LOOK_SECONDS = 60.0
-"""Between two looks at a Job whose jobs have not waited long enough."""
+"""Between two looks at a Job, once the patience is over."""
 
 
 class Holds:
-    """Which Jobs are left alone now; `on_over` hears when one no longer is."""
+    """Which Jobs are left alone now; `on_over` hears when one has been for so long that it may be opened."""
 
     def __init__(self, *, patience_seconds: float, on_over: Callable[[str], None]) -> None:
         """`patience_seconds`: how long from when a handler was first missed; 0: nothing is ever left alone."""
@@ -32,8 +40,12 @@ class Holds:
             self._begin(job, self._patience_seconds)
         return job in self._timers
 
+    def open(self, job: str) -> None:
+        """Leave a Job alone no more, until `hold_again`."""
+        self._cancel(job)
+
     def hold_again(self, job: str) -> None:
-        """A look found nothing that has waited long enough."""
+        """Leave it alone for another minute: a job of it has not waited long enough."""
         if job in self._missing:
             self._begin(job, min(LOOK_SECONDS, self._patience_seconds))
 
@@ -53,10 +65,17 @@ class Holds:
             self._timers[job] = self._loop.call_later(seconds, self._end, job)
 
     def _end(self, job: str) -> None:
-        del self._timers[job]
+        self.hold_again(job)
         self._on_over(job)
 
     def _cancel(self, job: str) -> None:
         timer = self._timers.pop(job, None)
         if timer is not None:
             timer.cancel()
+
+
+def is_known_elsewhere(job: str, workers: Iterable[Presence], *, worker: str) -> bool:
+    """Tell whether another than `worker` serves a Job, knows its handler and is not about to end."""
+    return any(
+        one.worker != worker and job in one.jobs and job not in one.missing and not one.stopping for one in workers
+    )

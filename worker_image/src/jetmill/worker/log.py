@@ -29,7 +29,7 @@ EVENTS: dict[str, str] = {
     "health_served": "Probes and metrics are answered on `port`.",
     "heartbeat_lost": "Presence could not be renewed; said once until it works again.",
     "heartbeat_regained": "It works again.",
-    "handler_missing": "A Job's handler is not known here: it is left to other workers, then its jobs fail.",
+    "handler_missing": "A Job's handler is not known here; it is left to workers that know it.",
     "handler_kept": "A Job's manifest names a handler that is not known here; the one before goes on.",
     "rider_came": "A Job is served too from now on, for its manifest names `carrier`, which is served here.",
     "rider_left": "Such a Job is not served any more; what it has in hand runs on.",

@@ -30,6 +30,11 @@ class Roster:
         self._registry = registry
         self._resources = resources
 
+    @property
+    def missing(self) -> list[str]:
+        """Those whose handler is not known here."""
+        return [job for job in self.jobs if (served := self.served.get(job)) is not None and served.missing]
+
     def note(self, job: str, settings: JobSettings | None) -> bool:
         """Take notice of a manifest (None: it was removed); tell whether it is or was served here."""
         serves = job in self.jobs

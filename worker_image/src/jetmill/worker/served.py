@@ -44,6 +44,7 @@ class Served:
         self.declared = handler.declared if handler is not None else _NO_OPTIONS
         self.missing = missing
         self.kept = kept
+        self.function: Callable[..., Any] = handler.function if handler is not None else _no_handler
         self.kind: Kind = decide_kind(settings, self.declared, is_async=handler is not None and handler.is_async)
         self._policy = decide_retry_policy(_NO_CALL, settings, self.declared)
         self.default_timeout_seconds = decide_timeout_seconds(_NO_CALL, settings, self.declared)
@@ -57,6 +58,11 @@ class Served:
     def injects(self) -> bool:
         """The handler asks for its context or for resources."""
         return self.handler is not None and bool(self.handler.binding.injections)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """The handler is a coroutine function that wants nothing but its payload."""
+        return self.kind == "async" and self.handler is not None and not self.injects
 
     @property
     def filters(self) -> tuple[Filter, ...]:
@@ -86,6 +92,10 @@ class Served:
         if self.settings.concurrency is not None:
             return self.settings.concurrency
         return min(slots, os.cpu_count() or 1) if self.kind == "process" else slots
+
+
+def _no_handler() -> None:
+    raise AssertionError("a Job without a handler was run")
 
 
 def build_served(job: str, settings: JobSettings | None, registry: Registry, resources: Resources) -> Served:

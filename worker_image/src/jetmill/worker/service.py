@@ -20,14 +20,14 @@ from jetmill.bus.connect import connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill.client.declaration import Registry
-from jetmill.errors import ConfigError
+from jetmill.errors import BusError, ConfigError, PermissionDeniedError
 from jetmill.ledger.claim import Claimer
 from jetmill.metric import find_version
 from jetmill.protocol.record import Entry, JobSettings, Presence, Record
 from jetmill.worker.executor.process import ProcessExecutor
 from jetmill.worker.executor.thread import ThreadExecutor
 from jetmill.worker.heartbeat import Heartbeat, Vitals
-from jetmill.worker.hold import Holds
+from jetmill.worker.hold import Holds, is_known_elsewhere
 from jetmill.worker.host import WorkerHost
 from jetmill.worker.intake import Intake
 from jetmill.worker.log import get_logger
@@ -83,7 +83,8 @@ class Service:
         self._leases = self._roster.leases()
         # in memory every worker is of this process: there is nobody to leave a job to
         patience = settings.unknown_handler_seconds if bus.link.threaded else 0.0
-        self._holds = Holds(patience_seconds=patience, on_over=self._follow)
+        self._holds = Holds(patience_seconds=patience, on_over=self._look)
+        self._looks: set[asyncio.Task[None]] = set()
         self._started = bus.link.now()
         self._unwatch: list[Callable[[], None]] = []
         self._health: HealthServer | None = None
@@ -160,6 +161,7 @@ class Service:
         return Presence(
             worker=self.id,
             jobs=list(self._roster.jobs),
+            missing=self._roster.missing,
             slots=self.slots,
             running=running[:MAX_SHOWN],
             busy=self._intake.begun if self._intake is not None else 0,
@@ -247,7 +249,8 @@ class Service:
         if slots is None:
             return True
         if not await slots.wait_empty(grace_seconds):
-            log.warning("worker_interrupted", worker=self.id, running=len(slots.attempts))
+            if slots.attempts:
+                log.warning("worker_interrupted", worker=self.id, running=len(slots.attempts))
             slots.interrupt()
             patience = self.settings.stop_seconds + self.settings.settle_seconds
             if not await slots.wait_empty(patience):
@@ -257,9 +260,10 @@ class Service:
             ghost.cancel()
         if slots.ghosts:
             await asyncio.wait(set(slots.ghosts), timeout=GHOST_SECONDS)
-        left = len(slots.tasks)
+        left = slots.in_hand
         if left:
             log.error("worker_left_unsettled", worker=self.id, tasks=left)
+            slots.closed = True
             for task in list(slots.tasks):
                 task.cancel()
             await slots.wait_empty(1.0)
@@ -272,6 +276,8 @@ class Service:
         for unwatch in self._unwatch:
             unwatch()
         self._holds.close()
+        for look in self._looks:
+            look.cancel()
         if self._parts is not None:
             self._parts.wheel.close()
             self._parts.threads.close()
@@ -363,9 +369,27 @@ class Service:
                 self._holds.release(job)
             intake.serve(job, limit=served.limit(intake.slots))
 
+    def _look(self, job: str) -> None:
+        task = asyncio.create_task(self._open_unless_known(job))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+
+    async def _open_unless_known(self, job: str) -> None:
+        """Take a Job's jobs although its handler is missing, for those that have waited too long have to fail."""
+        try:
+            workers = await self.bus.presence.all()
+        except PermissionDeniedError:  # it may not ask who else there is, so it goes by what it knows itself
+            workers = []
+        except BusError:
+            return  # the next look is in a minute
+        if not is_known_elsewhere(job, workers, worker=self.id):
+            self._holds.open(job)
+            self._follow(job)
+
     def _note_unknown(self, job: str) -> None:
+        """A job was given back; the intake is in the middle of it, so its Job is left alone from the next turn on."""
         self._holds.hold_again(job)
-        self._follow(job)
+        asyncio.get_running_loop().call_soon(self._follow, job)
 
     def _serve_health(self) -> None:
         from jetmill.health import HealthServer

@@ -1,20 +1,29 @@
-"""From a delivery to a settled job: claim, run, settle, in one task each.
+"""From a delivery to a settled job: claim, run, settle.
 
-A slot is taken from the claim to the handler's end. Recording the outcome needs none: while one batch of outcomes is on
-its way, the next jobs run. The tasks start from the context that the worker was started in, so nothing leaks from one
-job into another.
+```
+start ─▶ claim sent ──yes──▶ relay: the handler runs ─▶ outcome sent ──yes──▶ settled
+              └─ else ─▶ task: resolve ─▶ (relay)             └─ else ─▶ task: settle ─▶ settled
+```
+
+Where the ledger says yes at once, the next step follows from its answer, without a task; whatever else happens gets a
+task that goes on until it is settled. A slot is taken from the claim to the handler's end. Recording the outcome needs
+none: while one batch of outcomes is on its way, the next jobs run. Handlers start from the context that the worker was
+started in, so nothing leaks from one job into another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from jetmill.bus.ports import Delivery
 from jetmill.errors import BusError
-from jetmill.ledger.lease import Claim
+from jetmill.ledger.claim import Start
+from jetmill.ledger.lease import Claim, Sent
+from jetmill.ledger.settle import Settled
 from jetmill.protocol.outcome import Failed, Interrupted, Outcome
 from jetmill.protocol.record import Entry, Record
 from jetmill.protocol.state import Reason, State
@@ -25,6 +34,7 @@ from jetmill.worker.intake import Intake
 from jetmill.worker.log import get_logger
 from jetmill.worker.outcome import build_plain_error
 from jetmill.worker.part import Parts
+from jetmill.worker.relay import Relay
 from jetmill.worker.served import Served, unknown_delay_seconds
 
 log = get_logger()
@@ -38,6 +48,7 @@ class Slots:
         self._parts = parts
         self._served = served
         self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._context = contextvars.copy_context()
         self._namespace = parts.bus.subjects.namespace
         self.intake: Intake | None = None
@@ -46,8 +57,12 @@ class Slots:
         self.ghosts: set[asyncio.Task[Any]] = set()
         """Tasks of handlers that were abandoned and have not ended."""
         self.attempts: dict[str, Attempt] = {}
+        self._unsettled = 0
+        self._relay = Relay(self._begin, done=self._end, failed=self._fail, spawn=self._spawn, context=self._context)
         self.interrupting = False
         """What is claimed from now on is not started any more."""
+        self.closed = False
+        """Nobody waits for what is under way any more."""
         self.finished = 0
         self.on_finished: Callable[[int], None] | None = None
         """Hears how many attempts were settled."""
@@ -56,9 +71,29 @@ class Slots:
         self.service_seconds = 0.0
         """Smoothed run time."""
 
+    @property
+    def in_hand(self) -> int:
+        """Deliveries that are not done with, and what else is under way for the application."""
+        return max(self._unsettled, len(self.tasks))
+
     def start(self, delivery: Delivery) -> None:
-        """Begin with a delivery, in a task of its own, which leaves `tasks` by itself: a callback would cost a turn."""
-        self.tasks.add(self._loop.create_task(self._serve(delivery), context=self._context.copy()))
+        """Begin with a delivery."""
+        self._unsettled += 1
+        served = self._served[delivery.job]
+        try:
+            if delivery.deliveries > 1:
+                self._parts.metrics.of(served.job).redelivered += 1
+            if served.missing and self._give_back_unknown(delivery):
+                self._let_go(delivery)
+                return
+            start = self._parts.claimer.send(delivery, max_retries=served.max_retries)
+        except Exception as err:  # noqa: BLE001 - a defect, or a message that is no hint: it must not take others with it
+            self._give_up(delivery, err)
+            return
+        if start.sent is None:
+            self._spawn(self._resolve(served, start))
+        else:
+            start.sent.answer.add_done_callback(partial(self._answer_claim, served, start))
 
     def cancel(self, job_id: str) -> None:
         """A push says that a job is cancelled; the ledger is asked whether it is."""
@@ -88,70 +123,85 @@ class Slots:
             log.warning("job_failed", job=record.job, job_id=entry.id, reason=record.reason)
             self._spawn(self._tell_failed(served, self._make_context(served, entry, source or record), record))
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine, context=self._context.copy())
         self.tasks.add(task)
         task.add_done_callback(self._drop)
 
     def _drop(self, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
-        if not self.tasks:
+        self._note_emptied()
+
+    def _note_emptied(self) -> None:
+        if not self.tasks and not self._unsettled:
             self._emptied.set()
 
     async def wait_empty(self, seconds: float) -> bool:
         """Wait until nothing is in hand; False: something still is."""
         end = self._loop.time() + seconds
-        while self.tasks:
+        while self.in_hand:
             self._emptied.clear()
             try:
                 await asyncio.wait_for(self._emptied.wait(), max(0.0, end - self._loop.time()))
             except TimeoutError:
-                return not self.tasks
+                return not self.in_hand
         return True
 
-    async def _serve(self, delivery: Delivery) -> None:
-        intake = self.intake
-        assert intake is not None
-        served = self._served[delivery.job]
-        attempt: Attempt | None = None
-        freed = False
-        try:
-            claim = await self._claim(served, delivery)
-            if claim is None:
-                return
-            attempt = self._make_attempt(served, claim)
-            outcome = await self._run(attempt)
-            if attempt.abandoned:
-                freed = True
-                return
-            self.attempts.pop(claim.entry.id, None)
-            intake.freed(delivery)
-            freed = True
-            await self._settle(attempt, outcome)
-        except asyncio.CancelledError:
-            raise  # the worker ends at once; the ledger and presence say what becomes of the job
-        except Exception as err:
-            log.exception("delivery_failed", job=delivery.job, job_id=delivery.id, error=str(err))
-        finally:
-            if attempt is None or not attempt.abandoned:
-                if not freed:
-                    intake.freed(delivery)
-                intake.settled(delivery)
-            task = asyncio.current_task()
-            if task is not None:
-                self._drop(task)
+    # --- claim
 
-    async def _claim(self, served: Served, delivery: Delivery) -> Claim | None:
-        if delivery.deliveries > 1:
-            self._parts.metrics.of(served.job).redelivered += 1
-        if served.missing:
-            age = (self._parts.bus.link.now() - delivery.time) / 1_000_000
-            if age < self._parts.settings.unknown_handler_seconds:
-                delivery.nak(unknown_delay_seconds(delivery.deliveries))
-                if self.on_unknown is not None:
-                    self.on_unknown(served.job)
-                return None
-        return await self._parts.claimer.claim(delivery, max_retries=served.max_retries)
+    def _give_back_unknown(self, delivery: Delivery) -> bool:
+        """Give back a job whose handler is unknown, unless it has been for too long."""
+        age = (self._parts.bus.link.now() - delivery.time) / 1_000_000
+        if age >= self._parts.settings.unknown_handler_seconds:
+            return False
+        delivery.nak(unknown_delay_seconds(delivery.deliveries))
+        if self.on_unknown is not None:
+            self.on_unknown(delivery.job)
+        return True
+
+    def _answer_claim(self, served: Served, start: Start, _answer: object) -> None:
+        if self.closed:
+            return
+        claim = start.claim()
+        if claim is None:
+            self._spawn(self._resolve(served, start))
+        else:
+            self._relay.put(self._make_attempt(served, claim))
+
+    async def _resolve(self, served: Served, start: Start) -> None:
+        """Claim what could not be claimed at once."""
+        try:
+            claim = await self._parts.claimer.resolve(start)
+        except asyncio.CancelledError:
+            self._let_go(start.delivery)
+            raise  # the worker ends at once; the ledger and presence say what becomes of the job
+        except Exception as err:  # noqa: BLE001 - as in `start`
+            self._give_up(start.delivery, err)
+            return
+        if claim is None:
+            self._let_go(start.delivery)
+        else:
+            self._relay.put(self._make_attempt(served, claim))
+
+    def _let_go(self, delivery: Delivery) -> None:
+        """A delivery that came to no attempt, or whose attempt cannot be settled here."""
+        assert self.intake is not None
+        self.intake.freed(delivery)
+        self._finish(delivery)
+
+    def _give_up(self, delivery: Delivery, err: BaseException) -> None:
+        log.error("delivery_failed", job=delivery.job, job_id=delivery.id, error=str(err), exc_info=err)
+        self._let_go(delivery)
+
+    def _finish(self, delivery: Delivery) -> None:
+        """A delivery is done with."""
+        assert self.intake is not None
+        self.intake.settled(delivery)
+        self._unsettled -= 1
+        if not self._unsettled:
+            self._note_emptied()
+
+    # --- run
 
     def _make_attempt(self, served: Served, claim: Claim) -> Attempt:
         context = self._make_context(served, claim.entry, claim.source)
@@ -179,26 +229,83 @@ class Slots:
         )
         return JobContext(facts, self._parts.host)
 
-    async def _run(self, attempt: Attempt) -> Outcome:
+    def _begin(self, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:
         served = attempt.served
         if self.interrupting:
-            return Interrupted()
+            return _conclude(Interrupted())
         if served.missing:
-            return Failed(Reason.UNKNOWN_HANDLER, build_plain_error("UnknownHandlerError", served.missing))
+            return _conclude(Failed(Reason.UNKNOWN_HANDLER, build_plain_error("UnknownHandlerError", served.missing)))
         if self._parts.settings.log_jobs:
             log.info("job_started", job=served.job, job_id=attempt.claim.entry.id, attempt=attempt.context.attempt)
-        begin = self._loop.time()
         numbers = self._parts.metrics.of(served.job)
         numbers.latency.observe(max(0.0, (attempt.context.facts.started - attempt.claim.delivery.time) / 1e6))
-        outcome = await attempt.perform()
-        seconds = self._loop.time() - begin
-        numbers.run.observe(seconds)
-        # The first jobs count in full: from zero, a worker would say for dozens of jobs that they take no time.
-        self.service_seconds += max(_SMOOTHING, 1 / (self.finished + 1)) * (seconds - self.service_seconds)
-        return outcome
+        attempt.began = self._time()
+        return attempt.perform()
 
-    async def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        settled = await self._parts.claimer.settle(attempt.claim, outcome)
+    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        """A handler has ended."""
+        if attempt.began:
+            seconds = self._time() - attempt.began
+            self._parts.metrics.of(attempt.served.job).run.observe(seconds)
+            # The first jobs count in full: from zero, a worker would say for dozens of jobs that they take no time.
+            self.service_seconds += max(_SMOOTHING, 1 / (self.finished + 1)) * (seconds - self.service_seconds)
+        if attempt.abandoned:
+            return
+        claim = attempt.claim
+        assert self.intake is not None
+        self.attempts.pop(claim.entry.id, None)
+        self.intake.freed(claim.delivery)
+        try:
+            sent = self._parts.claimer.send_outcome(claim, outcome)
+        except Exception as err:
+            log.exception("delivery_failed", job=claim.delivery.job, job_id=claim.delivery.id, error=str(err))
+            self._finish(claim.delivery)
+            return
+        if sent is None:
+            self._spawn(self._settle(attempt, outcome, None))
+        else:
+            sent.answer.add_done_callback(partial(self._answer_outcome, attempt, outcome, sent))
+
+    def _fail(self, attempt: Attempt, err: BaseException) -> None:
+        """A defect of ours, or the worker ends at once."""
+        if attempt.abandoned:
+            return
+        self.attempts.pop(attempt.claim.entry.id, None)
+        if isinstance(err, asyncio.CancelledError):
+            self._let_go(attempt.claim.delivery)
+        else:
+            self._give_up(attempt.claim.delivery, err)
+
+    # --- settle
+
+    def _answer_outcome(self, attempt: Attempt, outcome: Outcome, sent: Sent, _answer: object) -> None:
+        if self.closed:
+            return
+        settled = self._parts.claimer.release(attempt.claim, sent)
+        if settled is None:
+            self._spawn(self._settle(attempt, outcome, sent))
+            return
+        try:
+            failed = self._count(attempt, settled)
+            if failed is not None:
+                self._spawn(self._tell_failed(attempt.served, attempt.context, failed))
+        finally:
+            self._finish(attempt.claim.delivery)
+
+    async def _settle(self, attempt: Attempt, outcome: Outcome, sent: Sent | None) -> None:
+        """Settle what could not be settled at once."""
+        delivery = attempt.claim.delivery
+        try:
+            failed = self._count(attempt, await self._parts.claimer.settle(attempt.claim, outcome, sent=sent))
+            if failed is not None:
+                await self._tell_failed(attempt.served, attempt.context, failed)
+        except Exception as err:
+            log.exception("delivery_failed", job=delivery.job, job_id=delivery.id, error=str(err))
+        finally:
+            self._finish(delivery)
+
+    def _count(self, attempt: Attempt, settled: Settled) -> Record | None:
+        """Take note of what stands; the record of a failure for good, which the application wants to hear of."""
         self.finished += 1
         if self.on_finished is not None:
             self.on_finished(self.finished)
@@ -207,14 +314,15 @@ class Slots:
         if settled.lost or settled.entry is None:
             numbers.outcomes["lost"] += 1
             log.warning("job_lost", job=served.job, job_id=attempt.claim.entry.id)
-            return
+            return None
         record = settled.entry.record
-        name = "interrupted" if record.state is State.QUEUED else str(record.state)
+        state = record.state
+        name = "interrupted" if state is State.QUEUED else state.value
         if name in numbers.outcomes:
             numbers.outcomes[name] += 1
-        if record.final:
+        if state is State.SUCCEEDED or record.final:
             numbers.whole.observe(max(0.0, (record.time - attempt.context.facts.enqueued) / 1e6))
-        if record.state is State.FAILED:
+        if state is State.FAILED:
             numbers.reasons[record.reason or ""] = numbers.reasons.get(record.reason or "", 0) + 1
             log.warning(
                 "job_failed",
@@ -224,9 +332,10 @@ class Slots:
                 reason=record.reason,
                 error=record.error.type if record.error else None,
             )
-            await self._tell_failed(served, attempt.context, record)
-        elif self._parts.settings.log_jobs:
+            return record
+        if self._parts.settings.log_jobs:
             log.info("job_finished", job=served.job, job_id=settled.entry.id, attempt=record.attempt, state=name)
+        return None
 
     async def _tell_failed(self, served: Served, context: JobContext, record: Record) -> None:
         if served.on_failure is not None:
@@ -247,18 +356,16 @@ class Slots:
         self.attempts.pop(attempt.claim.entry.id, None)
         assert self.intake is not None
         self.intake.freed(attempt.claim.delivery)
-        self._spawn(self._settle_abandoned(attempt))
+        self._spawn(self._settle(attempt, attempt.conclude(None), None))
         if attempt.task is not None:  # nobody waits for it, the drain neither
             self._drop(attempt.task)
             self.ghosts.add(attempt.task)
             attempt.task.add_done_callback(self.ghosts.discard)
 
-    async def _settle_abandoned(self, attempt: Attempt) -> None:
-        assert self.intake is not None
-        try:
-            await self._settle(attempt, attempt.conclude(None))
-        finally:
-            self.intake.settled(attempt.claim.delivery)
+
+async def _conclude(outcome: Outcome) -> Outcome:
+    """The outcome of an attempt whose handler is not started."""
+    return outcome
 
 
 def _enqueued(entry: Entry, source: Record) -> int:

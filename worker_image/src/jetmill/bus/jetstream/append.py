@@ -71,8 +71,8 @@ class _Single(Call):
             return True
         if ack.error is not None:
             self.settle_failed(wire.make_error(ack.error, self.subject))
-        else:
-            self.settle(ack.seq)
+        elif not self.future.done():
+            self.future.set_result(ack.seq)
         return True
 
     def fail(self, error: BusError) -> None:
@@ -209,7 +209,8 @@ class Appender:
         options = self._options
         self._pace.observe(self.link.loop.time(), ended=self._ended, in_flight=0 if self._batches else self._singles)
         self._ended = 0
-        while self._alone and self._singles < options.singles_in_flight:
+        singles_in_flight = options.singles_in_flight
+        while self._alone and self._singles < singles_in_flight:
             self._send_single(self._alone.popleft())
         queue = self._queue
         while queue:
@@ -217,7 +218,7 @@ class Appender:
                 if self._batches >= options.batches_in_flight:
                     break  # meanwhile the next batch grows
                 self._send_batch(self._take_members())
-            elif self._singles < options.singles_in_flight:
+            elif self._singles < singles_in_flight:
                 self._send_single(queue.popleft())
             else:
                 break
@@ -260,13 +261,11 @@ class Appender:
         batch = _Batch(self, members)
         last = members[-1]
         try:
-            for number, member in enumerate(members[:-1], 1):
-                self.link.publish(
-                    member.subject, member.payload, headers=b"%b%d\r\n%b" % (mark, number, member.headers or b"")
-                )
-        except BusError as error:  # a subject or size that cannot be sent; the server gives up what it has of the batch
+            frames = [self._build_member(member, mark, number) for number, member in enumerate(members[:-1], 1)]
+        except BusError as error:  # a subject or size that cannot be sent
             self.batch_refused(members, error.code)
             return
+        self.link.client.write(b"".join(frames))
         self.link.call(
             batch,
             last.subject,
@@ -274,6 +273,12 @@ class Appender:
             headers=b"%b%d\r\nNats-Batch-Commit: 1\r\n%b" % (mark, len(members), last.headers or b""),
             timeout_seconds=self._options.timeout_seconds,
         )
+
+    def _build_member(self, member: _Single, mark: bytes, number: int) -> bytes:
+        headers = b"%b%d\r\n%b" % (mark, number, member.headers or b"")
+        if len(member.payload) + len(headers) + 12 > self.link.max_payload:
+            raise wire.make_too_big(member.subject, len(member.payload), self.link.max_payload)
+        return wire.build_frame(member.subject, "", headers, member.payload)
 
     def _fail_queued(self) -> None:
         queued = [*self._alone, *self._queue]

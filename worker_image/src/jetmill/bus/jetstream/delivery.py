@@ -1,6 +1,6 @@
 """One message of a consumer, in hand.
 
-Made once per message in the hot path: five references, everything else is read from the bytes when it is asked for.
+Made once per message in the hot path: a few references, everything else is read from the bytes when it is asked for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Delivery(Frame):
     another connection too: `publish(reply, b"+WPI")`.
     """
 
-    __slots__ = ("_link", "_token")
+    __slots__ = ("_link",)
 
     def __init__(self, link: Link, subject_raw: bytes, reply_raw: bytes, head: bytes | None, payload: bytes) -> None:
         self.subject_raw = subject_raw
@@ -44,40 +44,36 @@ class Delivery(Frame):
         self.head = head
         self.payload = payload
         self._link = link
-        self._token: wire.AckToken | None = None
 
     @property
-    def token(self) -> wire.AckToken:
+    def ack_token(self) -> wire.AckToken:
         """All that the ack subject tells."""
-        token = self._token
-        if token is None:
-            token = self._token = wire.parse_ack_token(self.reply_raw)
-        return token
+        return wire.parse_ack_token(self.reply_raw)
 
     @property
     def stream_seq(self) -> int:
         """The sequence in the stream."""
-        return self.token.stream_seq
+        return self.ack_token.stream_seq
 
     @property
     def consumer_seq(self) -> int:
         """The sequence of this delivery in the consumer."""
-        return self.token.consumer_seq
-
-    @property
-    def num_delivered(self) -> int:
-        """How often the message was delivered, this time included."""
-        return self.token.num_delivered
-
-    @property
-    def timestamp_us(self) -> int:
-        """When the stream stored the message, µs since the epoch by the server's clock."""
-        return self.token.timestamp_us
+        return self.ack_token.consumer_seq
 
     @property
     def num_pending(self) -> int:
         """How many messages wait behind this one."""
-        return self.token.num_pending
+        return self.ack_token.num_pending
+
+    @property
+    def num_delivered(self) -> int:
+        """How often the message was delivered, this time included."""
+        return self.ack_token.num_delivered
+
+    @property
+    def timestamp_us(self) -> int:
+        """When the stream stored the message, µs since the epoch by the server's clock."""
+        return self.ack_token.timestamp_us
 
     def ack(self) -> None:
         """Done with."""

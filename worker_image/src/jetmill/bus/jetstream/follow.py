@@ -189,7 +189,7 @@ class Follow:
         self._invalidate()
 
     def _take(self, delivery: Delivery) -> None:
-        token = delivery.token
+        token = delivery.ack_token
         if self._stale or token.consumer != self._consumer:
             return
         if token.consumer_seq != self._consumer_seq + 1:

@@ -150,7 +150,9 @@ class Link:
         self._token = 0
         self._inbox = f"{options.inbox_prefix}.{self.client._nuid.next().decode()}"  # noqa: SLF001 (ours by inheritance)
         self._answers_at = f"{self._inbox}.r."
+        self._answers_raw = self._answers_at.encode()
         self._answers_len = len(self._answers_at)
+        self._time = self.loop.time
         self._inbox_denied: PermissionDeniedError | None = None
         self._sweeping = False
         self._connected_since: float | None = None
@@ -361,13 +363,19 @@ class Link:
         if self._inbox_denied is not None:
             call.fail(self._inbox_denied)
             return
+        client = self.client
+        if not client.up:
+            call.fail(DisconnectedError(f"{subject}: not connected to {self.options.url}"))
+            return
         self._token = token = self._token + 1
         try:
-            self.publish(subject, payload, reply=f"{self._answers_at}{token}", headers=headers)
+            if len(payload) + (0 if headers is None else len(headers) + 12) > client.max_payload:
+                raise wire.make_too_big(subject, len(payload), client.max_payload)
+            client.write(wire.build_request(subject, self._answers_raw, token, headers=headers, payload=payload))
         except BusError as error:
             call.fail(error)
             return
-        call.deadline = self.loop.time() + (timeout_seconds or self.options.request_timeout_seconds)
+        call.deadline = self._time() + (timeout_seconds or self.options.request_timeout_seconds)
         self._calls[b"%d" % token] = call
         if not self._sweeping:
             self._sweeping = True

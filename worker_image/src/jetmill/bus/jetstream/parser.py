@@ -49,13 +49,9 @@ class FrameParser:
     async def parse(self, data: bytes = b"") -> None:
         """Take what was read and call back for each whole message; raises ProtocolError for what is no NATS."""
         if self._parts:
-            self._parts.append(data)
-            self._have += len(data)
-            if self._have < self._need:
-                return
-            data = b"".join(self._parts)
-            self.reset()
+            data = self._join(data)
         at, end = 0, len(data)
+        callbacks = self.callbacks
         while at < end:
             eol = data.find(b"\r\n", at)
             if eol < 0:
@@ -63,14 +59,25 @@ class FrameParser:
                     raise ProtocolError
                 break
             operation = data[at]
-            if operation in (_H, _M):
+            if operation in (_M, _H):
                 args = data[at:eol].split()
-                stop = eol + 2 + _parse_size(args)
+                if len(args) < 4 or not args[-1].isdigit():
+                    raise ProtocolError
+                start = eol + 2
+                stop = start + int(args[-1])
                 if stop + 2 > end:
                     self._need = stop + 2 - at
                     break
-                head_size = int(args[-2]) if operation == _H else 0
-                await self._message(args, data[eol + 2 : stop], head_size)  # no suspension for subscriptions of ours
+                callback = callbacks.get(args[2])
+                if callback is None:
+                    await self._pass_on(args, data[start:stop])
+                else:
+                    body = start + int(args[-2]) if operation == _H else start
+                    reply = args[3] if len(args) == (6 if operation == _H else 5) else b""
+                    try:
+                        callback(args[1], reply, data[start:body] or None, data[body:stop])
+                    except Exception as error:  # noqa: BLE001 (one callback's fault must not end the connection of all)
+                        self._report(args[1], error)
                 at = stop + 2
             else:
                 line = data[at:eol]
@@ -80,20 +87,27 @@ class FrameParser:
             self._parts = [data[at:]]
             self._have = end - at
 
-    async def _message(self, args: list[bytes], data: bytes, head_size: int) -> None:
+    def _join(self, data: bytes) -> bytes:
+        """What was read before and now, once there is enough of it for the message that it begins with."""
+        self._parts.append(data)
+        self._have += len(data)
+        if self._have < self._need:
+            return b""
+        whole = b"".join(self._parts)
+        self.reset()
+        return whole
+
+    def _report(self, subject: bytes, error: Exception) -> None:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": f"callback for {subject!r} failed", "exception": error}
+        )
+
+    async def _pass_on(self, args: list[bytes], data: bytes) -> None:
+        """A message of nats-py's own subscriptions."""
+        head_size = int(args[-2]) if args[0] == b"HMSG" else 0
         head = data[:head_size] if head_size else None
-        payload = data[head_size:] if head_size else data
         reply = args[3] if len(args) == (6 if head_size else 5) else b""
-        callback = self.callbacks.get(args[2])
-        if callback is None:
-            await self._receiver._process_msg(int(args[2]), args[1], reply, payload, head)  # noqa: SLF001 (its parser)
-            return
-        try:
-            callback(args[1], reply, head, payload)
-        except Exception as error:  # noqa: BLE001 (one callback's fault must not end the connection of all others)
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"callback for {args[1]!r} failed", "exception": error}
-            )
+        await self._receiver._process_msg(int(args[2]), args[1], reply, data[head_size:], head)  # noqa: SLF001 (its parser)
 
     async def _control(self, line: bytes) -> None:
         receiver = self._receiver
@@ -108,9 +122,3 @@ class FrameParser:
                 await receiver._process_info(json.loads(line[5:]))  # noqa: SLF001
             case _:
                 raise ProtocolError
-
-
-def _parse_size(args: list[bytes]) -> int:
-    if len(args) < 4 or not args[-1].isdigit():
-        raise ProtocolError
-    return int(args[-1])

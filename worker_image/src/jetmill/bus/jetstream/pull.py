@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from jetmill.bus.jetstream import wire
 from jetmill.bus.jetstream.delivery import Delivery
@@ -44,18 +45,20 @@ class Pull:
         link: Link,
         stream: str,
         consumer: str,
-        on_delivery: Callable[[Delivery], None],
+        on_delivery: Callable[[Any], None],
         *,
+        make: Callable[[Link, bytes, bytes, bytes | None, bytes], Delivery] = Delivery,
         on_error: Callable[[BusError], None] | None = None,
         options: PullOptions | None = None,
     ) -> None:
         """Take nothing before `want`. `on_error` hears of a missing consumer (NotFoundError), a denial
         (PermissionDeniedError), missed heartbeats (NoAnswerError) and other refusals; the pull goes on trying
-        with backoff all the same.
+        with backoff all the same. `on_delivery` gets what `make` makes.
         """
         self._link = link
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._on_delivery = on_delivery
+        self._make = make
         self._on_error = on_error
         self._options = options or PullOptions()
         self._wanted = 0  # not asked of the server yet
@@ -195,7 +198,7 @@ class Pull:
             self._asked -= 1
             if self._wanted >= self._asked:
                 self._ask_soon()
-        self._on_delivery(Delivery(self._link, subject, reply, head, payload))
+        self._on_delivery(self._make(self._link, subject, reply, head, payload))
 
     def _give_back(self, subject: bytes, reply: bytes, head: bytes | None, payload: bytes) -> None:
         if reply.startswith(b"$JS.ACK."):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -25,6 +26,7 @@ from jetmill.protocol.record import Band
 from jetmill.protocol.subject import BANDS, Subjects
 
 SEQ_HEADER = "Jm-Seq"
+_SEQ_FIRST = b"NATS/1.0\r\nJm-Seq: "
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_US = 253_402_300_799_000_000
 _CURE = "declare the Job: apply its manifest, or put it in the folder of `jetmill dev`"
@@ -41,50 +43,48 @@ class _ConsumerInfo(msgspec.Struct):
     delivered: _Sequences = msgspec.field(default_factory=_Sequences)
 
 
-class JetStreamDelivery:
-    """The port `Delivery`."""
+class JetStreamDelivery(RawDelivery):
+    """The port `Delivery`; what every job is asked for is read at once."""
 
-    __slots__ = ("_raw", "band", "id", "job")
+    __slots__ = ("band", "deliveries", "id", "job", "time")
 
-    def __init__(self, raw: RawDelivery, job: str, band: Band) -> None:
-        self._raw = raw
+    def __init__(
+        self, job: str, band: Band, link: Link, subject_raw: bytes, reply_raw: bytes, head: bytes | None, payload: bytes
+    ) -> None:
+        self.subject_raw = subject_raw
+        self.reply_raw = reply_raw
+        self.head = head
+        self.payload = payload
+        self._link = link
+        tokens = wire.split_ack_subject(reply_raw)
+        self.deliveries = int(tokens[4])
+        self.time = int(tokens[7]) // 1000
         self.job = job
         self.band: Band = band
-        self.id = raw.subject_raw.rpartition(b".")[2].decode()
+        self.id = subject_raw[subject_raw.rfind(b".") + 1 :].decode()
 
     @property
     def body(self) -> bytes:
         """The encoded record."""
-        return self._raw.payload
+        return self.payload
 
     @property
     def seq(self) -> int | None:
         """Jm-Seq; None too where it is no number."""
-        text = self._raw.header(SEQ_HEADER)
+        head = self.head
+        if head is None:
+            return None
+        if head.startswith(_SEQ_FIRST):  # as a hint that was never delayed has it
+            at = len(_SEQ_FIRST)
+            text: bytes | str | None = head[at : head.find(b"\r\n", at)]
+        else:
+            text = self.header(SEQ_HEADER)
         return int(text) if text is not None and text.isdigit() else None
-
-    @property
-    def time(self) -> int:
-        """See the port."""
-        return self._raw.timestamp_us
-
-    @property
-    def deliveries(self) -> int:
-        """See the port."""
-        return self._raw.num_delivered
 
     @property
     def token(self) -> str:
         """The ack subject."""
-        return self._raw.reply
-
-    def ack(self) -> None:
-        """See the port."""
-        self._raw.ack()
-
-    def nak(self, delay_seconds: float = 0.0) -> None:
-        """See the port."""
-        self._raw.nak(delay_seconds or None)
+        return self.reply
 
 
 class JetStreamQueue:
@@ -121,11 +121,8 @@ class JetStreamQueue:
 
     def pull(self, job: str, band: Band, on_delivery: Callable[[Delivery], None]) -> Pull:
         """See the port."""
-
-        def take(raw: RawDelivery) -> None:
-            on_delivery(JetStreamDelivery(raw, job, band))
-
-        return Pull(self._link, self._subjects.queue_stream(job), band, take)
+        make = partial(JetStreamDelivery, job, band)
+        return Pull(self._link, self._subjects.queue_stream(job), band, on_delivery, make=make)
 
     def working(self, token: str) -> None:
         """See the port."""

@@ -1,0 +1,40 @@
+{{- /* What the operator does, verb by verb. tests/chart/test_rbac.py compares it with what the code asks for. */ -}}
+
+{{- /* In every namespace that is watched. */ -}}
+{{- define "jetmill.rules" -}}
+- apiGroups: [jetmill.dev]
+  resources: [jobs, scheduledjobs, webhooks]
+  verbs: [get, list, watch, patch]
+- apiGroups: [jetmill.dev]
+  resources: [jobs/status, scheduledjobs/status, webhooks/status]
+  verbs: [patch]
+- apiGroups: [jetmill.dev] # to own children with blockOwnerDeletion
+  resources: [jobs/finalizers, scheduledjobs/finalizers, webhooks/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
+- apiGroups: [""] # patch: which pod goes first (pod-deletion-cost)
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{- /* The copies of Secrets, by their names: create is asked by name as well, for server-side apply creates. */ -}}
+{{- define "jetmill.secretRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "jetmill.fullname" . }}-nats-worker, {{ include "jetmill.fullname" . }}-nats-producer]
+  verbs: [get, create, patch, delete]
+{{- end -}}

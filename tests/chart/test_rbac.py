@@ -1,0 +1,154 @@
+"""Rights: each verb granted stands here with its reason, and no more is granted.
+
+This is the half that can be seen without a cluster; the end-to-end tests compare with what was asked at run time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.chart import Manifest, find, render
+
+Grant = tuple[str, str, str]
+
+WATCHED: dict[Grant, str] = {
+    **{
+        ("jetmill.dev", kind, verb): reason
+        for kind in ("jobs", "scheduledjobs", "webhooks")
+        for verb, reason in {
+            "get": "to reconcile a key by what is there now",
+            "list": "the start of a watch, and the sentinel",
+            "watch": "to hear of changes",
+            "patch": "finalizer",
+        }.items()
+    },
+    **{
+        ("jetmill.dev", f"{kind}/{part}", verb): reason
+        for kind in ("jobs", "scheduledjobs", "webhooks")
+        for part, verb, reason in (
+            ("status", "patch", "conditions and counters"),
+            ("finalizers", "update", "children that block their owner's deletion, where admission checks it"),
+        )
+    },
+    **{
+        (group, kind, verb): reason
+        for group, kind in (("apps", "deployments"), ("", "serviceaccounts"), ("policy", "poddisruptionbudgets"))
+        for verb, reason in {
+            "get": "to see what is there before it is changed",
+            "list": "the start of a watch",
+            "watch": "drift",
+            "create": "server-side apply of one that is not there",
+            "patch": "server-side apply",
+            "delete": "what the declaration no longer names",
+        }.items()
+    },
+    ("apps", "deployments/scale", "get"): "replicas now",
+    ("apps", "deployments/scale", "patch"): "the autoscaler, and nothing but replicas",
+    ("", "pods", "get"): "the state of a victim",
+    ("", "pods", "list"): "why workers are not there",
+    ("", "pods", "watch"): "the same, as it happens",
+    ("", "pods", "patch"): "pod-deletion-cost: who goes first",
+    ("", "events", "create"): "to tell a person",
+    ("", "events", "patch"): "to count one up",
+}
+COPIES: dict[Grant, str] = {
+    ("", "secrets", "get"): "does the copy differ?",
+    ("", "secrets", "create"): "server-side apply of one that is not there",
+    ("", "secrets", "patch"): "server-side apply",
+    ("", "secrets", "delete"): "before the chart is uninstalled",
+}
+"""Only of the two names in NAMES."""
+NAMES = ["jetmill-nats-worker", "jetmill-nats-producer"]
+OWN: dict[Grant, str] = {
+    ("coordination.k8s.io", "leases", "create"): "the first leader",
+    ("coordination.k8s.io", "leases", "get"): "who leads?",
+    ("coordination.k8s.io", "leases", "update"): "to renew",
+    ("coordination.k8s.io", "leases", "patch"): "to let go",
+    ("", "events", "create"): "to tell a person",
+    ("", "events", "patch"): "to count one up",
+    ("", "secrets", "get"): "what is to be copied",
+}
+
+
+def grants(role: Manifest) -> set[Grant]:
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_the_cluster_role_grants_what_is_used_and_no_more() -> None:
+    role = find(render(), "ClusterRole", "jetmill:jetmill-operator")
+    assert grants(role) == {*WATCHED, *COPIES}
+
+
+def test_a_namespaced_install_grants_the_same_in_its_namespaces_only() -> None:
+    manifests = render({"watchNamespaces": ["shop", "billing"], "namespaces": [{"name": "shop"}]})
+    watching = [one for one in manifests if one["kind"] == "Role" and one["metadata"]["name"].endswith("-watch")]
+    assert {one["metadata"]["namespace"] for one in watching} == {"shop", "billing"}
+    for role in watching:
+        assert grants(role) == {*WATCHED, *COPIES}
+    bound = [one["roleRef"]["name"] for one in manifests if one["kind"] == "ClusterRoleBinding"]
+    assert bound == []
+
+
+def test_in_its_own_namespace_it_has_a_lease_and_the_secrets_that_it_copies() -> None:
+    role = find(render(), "Role", "jetmill-operator")
+    assert grants(role) == set(OWN)
+    assert secret_names(role) == ["jetmill-nats-worker-default", "jetmill-nats-producer-default"]
+
+
+def secret_names(role: Manifest) -> list[str]:
+    """The names of all Secrets that a role reaches; fails for a rule without names."""
+    return [name for rule in role["rules"] if "secrets" in rule["resources"] for name in rule["resourceNames"]]
+
+
+def test_of_secrets_elsewhere_only_the_two_copies_are_reached() -> None:
+    assert secret_names(find(render(), "ClusterRole", "jetmill:jetmill-operator")) == NAMES
+
+
+def test_without_copies_no_secret_is_reached_at_all() -> None:
+    values = {"nats": {"enabled": False, "url": "nats://nats:4222"}}
+    for role in (one for one in render(values) if one["kind"] in ("Role", "ClusterRole")):
+        assert "secrets" not in {resource for rule in role["rules"] for resource in rule["resources"]}
+
+
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["shop"], "namespaces": []}])
+def test_nothing_is_granted_by_a_star_and_nobody_may_grant(values: dict[str, Any]) -> None:
+    roles = [one for one in render(values) if one["kind"] in ("Role", "ClusterRole")]
+    assert roles
+    for role in roles:
+        for group, resource, verb in grants(role):
+            assert "*" not in (group, resource, verb), role["metadata"]["name"]
+            assert verb not in ("bind", "escalate", "impersonate"), role["metadata"]["name"]
+            assert group != "rbac.authorization.k8s.io", role["metadata"]["name"]
+
+
+def test_people_who_may_view_edit_or_administer_may_do_so_with_jobs() -> None:
+    manifests = render()
+    for role, verbs in {
+        "view": {"get", "list", "watch"},
+        "edit": {"create", "update", "patch", "delete", "deletecollection"},
+        "admin": {"create", "update", "patch", "delete", "deletecollection"},
+    }.items():
+        found = find(manifests, "ClusterRole", f"jetmill:jetmill-{role}")
+        assert found["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{role}"] == "true"
+        assert {verb for _, _, verb in grants(found)} == verbs
+
+
+def test_the_clean_up_may_stop_the_operator_and_what_the_operator_may() -> None:
+    manifests = render()
+    role = find(manifests, "Role", "jetmill-cleanup")
+    assert grants(role) == {
+        ("apps", "deployments/scale", "get"),
+        ("apps", "deployments/scale", "patch"),
+        ("", "pods", "get"),
+        ("", "pods", "list"),
+    }
+    binding = find(manifests, "ClusterRoleBinding", "jetmill:jetmill-cleanup")
+    assert binding["roleRef"]["name"] == "jetmill:jetmill-operator"
