@@ -141,14 +141,20 @@ def test_people_who_may_view_edit_or_administer_may_do_so_with_jobs() -> None:
         assert {verb for _, _, verb in grants(found)} == verbs
 
 
+def test_the_test_may_make_and_remove_its_one_job() -> None:
+    role = find(render(), "Role", "jetmill-test")
+    assert grants(role) == {("jetmill.dev", "jobs", verb) for verb in ("create", "get", "delete")}
+    assert [rule.get("resourceNames") for rule in role["rules"]] == [None, ["jetmill-test"]]
+
+
 def test_the_clean_up_may_stop_the_operator_and_what_the_operator_may() -> None:
     manifests = render()
     role = find(manifests, "Role", "jetmill-cleanup")
     assert grants(role) == {
         ("apps", "deployments/scale", "get"),
         ("apps", "deployments/scale", "patch"),
-        ("", "pods", "get"),
         ("", "pods", "list"),
+        ("coordination.k8s.io", "leases", "delete"),
     }
     binding = find(manifests, "ClusterRoleBinding", "jetmill:jetmill-cleanup")
     assert binding["roleRef"]["name"] == "jetmill:jetmill-operator"
