@@ -152,7 +152,11 @@ def test_the_clean_up_may_stop_the_operator_and_remove_what_it_made() -> None:
         ("coordination.k8s.io", "leases", "delete"),
     }
     assert grants(find(manifests, "ClusterRole", "jetmill:jetmill-cleanup")) == {
-        *(("jetmill.dev", kind, verb) for kind in ("jobs", "scheduledjobs", "webhooks") for verb in ("get", "list", "patch")),
+        *(
+            ("jetmill.dev", kind, verb)
+            for kind in ("jobs", "scheduledjobs", "webhooks")
+            for verb in ("get", "list", "patch")
+        ),
         *(
             (group, kind, verb)
             for group, kind in (("apps", "deployments"), ("policy", "poddisruptionbudgets"), ("", "serviceaccounts"))
