@@ -76,6 +76,7 @@ def test_every_metric_that_an_alert_or_a_panel_names_is_counted() -> None:
 
 def test_what_does_not_exist_would_be_seen() -> None:
     assert not named('rate(jetmill_jobs_lost_total{job="x"}[5m])') <= counted()
+    assert {"jetmill_jobs_finished_total", "jetmill_leader", "jetmill_job_run_duration_seconds_bucket"} <= counted()
 
 
 def test_alerts_fire_where_they_should_and_not_elsewhere(promtool: str) -> None:
