@@ -130,8 +130,9 @@ async def test_an_upgrade_that_adds_a_namespace_restarts_no_nats(release: Releas
         )
         assert nats_pod() == before
         with release.forwarded() as environ:
-            run_cli(environ, "job", "run", "send-email", "--payload", '{"to": "a", "subject": "b"}', "--wait")
+            run_cli(environ, "job", "run", "send-email", "--payload", '{"to": "a", "subject": "b"}')
     finally:
+        release.install()
         release.kubectl("delete", "namespace", more, "--wait=false")
 
 
