@@ -74,9 +74,26 @@ async def test_what_comes_again_is_offered_again_and_stored_once(queue: Bus) -> 
 
 async def test_what_is_delayed_is_stored_and_not_offered_until_it_is_due(queue: Bus, place: Place) -> None:
     await publish(queue, due=queue.link.now() + 3600 * 1_000_000)
-    assert await queue.queue.flow(JOB) == Flow(ready=0, in_flight=0, stored=1, offered=0)
+    assert await queue.queue.flow(JOB) == Flow(ready=0, in_flight=0, stored=1, offered=0, delayed=1)
     await publish(queue, due=queue.link.now() - 1_000_000)
     assert (await flow_is(queue, ready=1, in_flight=0)).offered == 1
+
+
+async def test_the_tail_of_a_queue_grows_with_what_comes_and_with_what_becomes_due(bus: Bus, place: Place) -> None:
+    await bus.admin.apply_namespace()
+    jobs = [f"job-{number:03}" for number in range(3)]
+    for job in jobs:
+        await bus.admin.apply_job(make_settings(job))
+    assert await bus.queue.tails() == dict.fromkeys(jobs, 0)
+    await bus.queue.publish(make_hint(job=jobs[1]))
+    await bus.queue.publish(make_hint(job=jobs[2], due=bus.link.now() + 1_000_000))
+    assert await bus.queue.tails() == {jobs[0]: 0, jobs[1]: 1, jobs[2]: 1}
+    await place.pass_time(1.5)
+
+    async def has_become_due() -> bool:
+        return await bus.queue.tails() == {jobs[0]: 0, jobs[1]: 1, jobs[2]: 2}
+
+    await eventually(has_become_due)
 
 
 async def test_a_hint_arrives_as_it_was_published(queue: Bus) -> None:

@@ -50,6 +50,18 @@ async def test_a_wake_names_its_job(bus: Bus, place: Place) -> None:
     stop()
 
 
+async def test_who_waits_for_one_job_hears_of_no_other(bus: Bus, place: Place) -> None:
+    heard: list[str] = []
+    everything: list[str] = []
+    bus.signals.on_wake(heard.append, job="daily-report")
+    bus.signals.on_wake(everything.append)
+    await place.settle(bus)
+    for job in ("send-email", "daily-report", "daily-report-2"):
+        bus.signals.wake(job)
+    await eventually(lambda: len(everything) == 3)
+    assert heard == ["daily-report"]
+
+
 async def test_cancels_and_wakes_are_apart(bus: Bus, place: Place) -> None:
     cancels: list[str] = []
     wakes: list[str] = []

@@ -57,6 +57,7 @@ def test_a_plain_job_gets_a_restricted_pod_that_drains() -> None:
         "JETMILL_NAMESPACE": "shop",
         "JETMILL_JOBS": "send-email",
         "JETMILL_GRACE_SECONDS": "300",
+        "JETMILL_POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "JETMILL_HEALTH_PORT": "8081",
         "JETMILL_LOG_FORMAT": "json",
     }
@@ -285,7 +286,7 @@ def test_a_pod_template_that_takes_away_what_is_needed_is_refused(field) -> None
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("name", ["JETMILL_JOBS", "JETMILL_NAMESPACE"])
+@pytest.mark.parametrize("name", ["JETMILL_JOBS", "JETMILL_NAMESPACE", "JETMILL_POD_NAME"])
 def test_no_pod_template_says_which_queues_are_served(name) -> None:
     container = {"name": "worker", "env": [{"name": name, "value": "other"}]}
     with pytest.raises(InputError, match=name):

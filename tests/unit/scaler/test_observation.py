@@ -43,7 +43,7 @@ async def test_a_look_finds_the_queue_and_the_workers_that_serve_the_job(bus: Bu
     ):
         await bus.presence.put(presence, ttl_seconds=30)
     seen = await observe_queue(bus, JOB)
-    assert seen.flow == Flow(ready=2, in_flight=2, stored=6, offered=4)
+    assert seen.flow == Flow(ready=2, in_flight=2, stored=6, offered=4, delayed=2)
     assert [worker.worker for worker in seen.workers] == ["one", "two", "fresh"]
     assert (seen.busy, seen.slots, seen.service_seconds, seen.fault) == (2, 6, 3.0, "")
 

@@ -26,8 +26,9 @@ from jetmill_operator.api.part import (
 )
 
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
-OWN_VARIABLES = ("JETMILL_JOBS", "JETMILL_NAMESPACE")
-"""Variables that say which queues a worker serves; another value would make it serve those of others."""
+OWN_VARIABLES = ("JETMILL_JOBS", "JETMILL_NAMESPACE", "JETMILL_POD_NAME")
+"""Variables that say which queues a worker serves, and which pod it is: another value would make it serve those of
+others, or have another pod taken away in its place."""
 
 
 class KeyRef(Part):

@@ -171,6 +171,7 @@ def _build_env(job: Job, duty: _Duty) -> list[dict[str, Any]]:
         "JETMILL_NAMESPACE": {"value": duty.namespace},
         "JETMILL_JOBS": {"value": job.name},
         "JETMILL_GRACE_SECONDS": {"value": str(duty.grace)},
+        "JETMILL_POD_NAME": {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         "JETMILL_HEALTH_PORT": {"value": str(HEALTH_PORT)},
         "JETMILL_LOG_FORMAT": {"value": "json"},
     }

@@ -164,6 +164,8 @@ class Flow:
     """Delivered and not acked, whether or not its taker lives."""
     stored: int
     offered: int
+    delayed: int = 0
+    """Not due yet; read a moment apart from the others, so off by what moved meanwhile."""
 
 
 class Queue(Protocol):
@@ -200,6 +202,12 @@ class Queue(Protocol):
     async def flow(self, job: str) -> Flow:
         """How much is ready and in hand, and how much has come; as cheap with a million delayed hints as with none.
         NotFoundError without a queue.
+        """
+        ...
+
+    async def tails(self) -> dict[str, int]:
+        """The sequence of the newest message in each Job's queue: whatever came, or became due, made it grow. A few
+        requests, however many queues there are.
         """
         ...
 
@@ -312,8 +320,10 @@ class Signals(Protocol):
         """Say that there is work for a Job."""
         ...
 
-    def on_wake(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call back with the name of each Job that is woken."""
+    def on_wake(self, callback: Callable[[str], None], *, job: str | None = None) -> Callable[[], None]:
+        """Call back with the name of each Job that is woken, or of this one alone: each enqueue wakes, and what nobody
+        listens to costs nobody anything.
+        """
         ...
 
     def drain(self, worker: str) -> None:

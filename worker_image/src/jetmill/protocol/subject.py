@@ -28,6 +28,7 @@ class Subjects:
         self.payloads_bucket = f"{streams}_payloads"
         self.job_prefix = f"{self.root}.job."
         self.all_jobs = f"{self.root}.job.*"
+        self.all_hints = f"{self.root}.q.>"
         self.cancel_prefix = f"{self.root}.cancel."
         self._queue_streams = f"{streams}_q_"
 

@@ -182,8 +182,10 @@ class Service:
         return f"no heartbeat for {age:.0f} s" if self.connected and age > limit else None
 
     def find_unready(self) -> str | None:
-        """Why it takes no jobs, if so."""
-        if self.draining:
+        """Why it is not ready, if so. One that rests stays so: who is not ready is the first that a cluster takes away,
+        and it may still have something in hand.
+        """
+        if self.stopped.done():
             return "draining"
         if self._intake is None:
             return "starting"

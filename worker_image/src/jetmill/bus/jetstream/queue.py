@@ -171,19 +171,27 @@ class JetStreamQueue:
         """See the port."""
         stream = self._subjects.queue_stream(job)
         try:
-            stored, infos = await asyncio.gather(
-                self._reader.last_seq(stream),
+            tail, infos = await asyncio.gather(
+                self._reader.tail(stream),
                 asyncio.gather(*(self._consumer_info(stream, band) for band in BANDS)),
             )
         except NotFoundError as err:
             raise self._missing(job) from err
         ready = sum(info.num_pending for info in infos)
+        in_flight = sum(info.num_ack_pending for info in infos)
         return Flow(
             ready=ready,
-            in_flight=sum(info.num_ack_pending for info in infos),
-            stored=stored,
+            in_flight=in_flight,
+            stored=tail.last_seq,
             offered=ready + sum(info.delivered.consumer_seq for info in infos),
+            delayed=max(0, tail.messages - ready - in_flight),
         )
+
+    async def tails(self) -> dict[str, int]:
+        """See the port."""
+        prefix = self._subjects.queue_stream("")
+        found = await self._reader.tails(self._subjects.all_hints)
+        return {name.removeprefix(prefix): seq for name, seq in found.items() if name.startswith(prefix)}
 
     async def _consumer_info(self, stream: str, band: str) -> _ConsumerInfo:
         subject = f"$JS.API.CONSUMER.INFO.{stream}.{band}"

@@ -53,6 +53,31 @@ class _GetAnswer(msgspec.Struct):
     message: _Raw | None = None
 
 
+class Tail(msgspec.Struct):
+    """The end of a stream, and how much is in it."""
+
+    last_seq: int = 0
+    messages: int = 0
+
+
+class _Config(msgspec.Struct):
+    name: str
+
+
+class _Listed(msgspec.Struct):
+    config: _Config
+    state: Tail
+
+
+class _ListAnswer(msgspec.Struct):
+    total: int = 0
+    streams: list[_Listed] | None = None
+
+
+class _TailAnswer(msgspec.Struct):
+    state: Tail
+
+
 class _State(msgspec.Struct):
     last_seq: int = 0
     subjects: dict[str, int] | None = None
@@ -171,6 +196,22 @@ class Reader:
     async def last_seq(self, stream: str) -> int:
         """The sequence of the newest message, 0 if there never was one."""
         return (await self._ask(f"STREAM.INFO.{stream}", {}, _InfoAnswer)).state.last_seq
+
+    async def tail(self, stream: str) -> Tail:
+        """The end of a stream."""
+        return (await self._ask(f"STREAM.INFO.{stream}", {}, _TailAnswer)).state
+
+    async def tails(self, subject_filter: str) -> dict[str, int]:
+        """The sequence of the newest message of each stream with a subject that meets the filter; all pages."""
+        found: dict[str, int] = {}
+        offset = 0
+        while True:
+            page = await self._ask("STREAM.LIST", {"subject": subject_filter, "offset": offset}, _ListAnswer)
+            streams = page.streams or []
+            found.update((one.config.name, one.state.last_seq) for one in streams)
+            offset += len(streams)
+            if not streams or offset >= page.total:
+                return found
 
     async def purge(self, stream: str, subject: str, *, up_to_seq: int | None = None) -> int:
         """Remove what a filter matches, only sequences BELOW `up_to_seq` if given; returns how many."""

@@ -27,9 +27,9 @@ class JetStreamSignals:
         """See the port."""
         self._push(self._subjects.wake(job))
 
-    def on_wake(self, callback: Callable[[str], None]) -> Callable[[], None]:
+    def on_wake(self, callback: Callable[[str], None], *, job: str | None = None) -> Callable[[], None]:
         """See the port."""
-        return self._listen(self._subjects.wake("*"), callback)
+        return self._listen(self._subjects.wake("*" if job is None else job), callback)
 
     def drain(self, worker: str) -> None:
         """See the port."""

@@ -299,6 +299,7 @@ class JobQueue:
             in_flight=sum(len(band.pending) for band in bands),
             stored=self.last_seq,
             offered=ready + sum(band.delivered for band in bands),
+            delayed=len(self._delayed),
         )
 
     def is_idle(self) -> bool:

@@ -171,3 +171,10 @@ class MemoryQueue:
         flow = self._world.queue(job).flow()
         await self._link.turn()
         return flow
+
+    async def tails(self) -> dict[str, int]:
+        """See the port."""
+        self._link.check()
+        tails = {job: queue.last_seq for job, queue in self._world.queues.items()}
+        await self._link.turn()
+        return tails

@@ -62,10 +62,15 @@ class MemorySignals:
         if self._link.connected:
             self._store.send("wake", job)
 
-    def on_wake(self, callback: Callback) -> Callable[[], None]:
+    def on_wake(self, callback: Callback, *, job: str | None = None) -> Callable[[], None]:
         """See the port."""
         self._link.check()
-        return self._link.on_close(self._store.listen("wake", callback))
+
+        def hear(name: str) -> None:
+            if job in (None, name):
+                callback(name)
+
+        return self._link.on_close(self._store.listen("wake", hear))
 
     def drain(self, worker: str) -> None:
         """See the port."""
