@@ -163,25 +163,42 @@ async def test_changed_manifests_are_applied_and_faulty_ones_change_nothing(star
     await dev.stop()
 
 
-@pytest.mark.field(
-    "Job.spec.worker.concurrency",
-    "Job.spec.scaling.maxReplicas",
-    "Job.spec.scaling.targetDrainSeconds",
-    "Job.spec.scaling.cooldownSeconds",
-)
-async def test_workers_scale_with_the_backlog_and_go_after_the_cooldown(start, connect, folder):
-    scaling = "  worker: {concurrency: 1}\n  scaling: {maxReplicas: 2, targetDrainSeconds: 1, cooldownSeconds: 1}\n"
-    (folder / "nap.yaml").write_text(declare("nap", "tasks:nap", scaling))
-    (folder / "tasks.py").write_text(
-        (folder / "tasks.py").read_text() + "\n@job\nasync def nap() -> None:\n    await asyncio.sleep(0.3)\n"
-    )
+NAP = "\n@job\nasync def nap() -> None:\n    await asyncio.sleep(0.3)\n"
+
+
+@pytest.fixture
+def nap(folder):
+    """Declares a Job of one job at once in a worker."""
+
+    def nap(scaling: str) -> None:
+        (folder / "tasks.py").write_text((folder / "tasks.py").read_text() + NAP)
+        more = f"  worker: {{concurrency: 1}}\n  scaling: {scaling}\n"
+        (folder / "nap.yaml").write_text(declare("nap", "tasks:nap", more))
+
+    return nap
+
+
+@pytest.mark.field("Job.spec.worker.concurrency", "Job.spec.scaling.maxReplicas", "Job.spec.scaling.targetDrainSeconds")
+async def test_workers_scale_with_the_backlog(start, connect, nap):
+    nap("{maxReplicas: 2, targetDrainSeconds: 1}")
     dev = await start()
     client = await connect(await dev.ready())
     assert dev.workers() == []
     handles = await client.enqueue_many("nap", [{}] * 30)
     await eventually(lambda: len(dev.workers()) == 2, seconds=60)
     await client.wait_many([handle.id for handle in handles], timeout=60)
+    await client.close()
+    await dev.stop()
+
+
+@pytest.mark.field("Job.spec.scaling.cooldownSeconds")
+async def test_a_worker_goes_after_the_cooldown(start, connect, nap):
+    nap("{cooldownSeconds: 1}")
+    dev = await start()
+    client = await connect(await dev.ready())
+    await (await client.enqueue("nap", {})).result(timeout=60)
     await eventually(lambda: dev.workers() == [], seconds=60)
+    assert not dev.find("was ended by|ended with status")
     await client.close()
     await dev.stop()
 

@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_manifests
+from jetmill_operator.dev.reference import check_references
 
 HEAD = "apiVersion: jetmill.dev/v1alpha1\nkind: Job\nmetadata: {name: broken}\nspec:\n"
 GOOD = "apiVersion: jetmill.dev/v1alpha1\nkind: Job\nmetadata: {name: good}\nspec: {handler: 'tasks:run'}\n"
@@ -236,6 +237,7 @@ def test_what_is_otherwise_without_pods_is_noted_where_it_stands(read):
         """)
     pods = f"{HEAD}  handler: 'a:b'\n" + "".join(f"  {line}\n" for line in worker.splitlines())
     manifests = read(pods=pods)
+    check_references(manifests, {"TOKEN": "t"})
     assert manifests.faults == []
     assert [str(note) for note in sorted(manifests.notes)] == [
         "pods.yaml:7: note: broken runs the code of this folder, not its image",
@@ -328,8 +330,6 @@ def test_all_fields_reach_the_settings(read):
         "succeeded_seconds": 10.0,
         "failed_seconds": 20.0,
         "suspend": True,
-        "carrier": None,
-        "uid": "",
     }
 
 

@@ -7,10 +7,13 @@ folder itself is read, not what is below it, as `kubectl apply -f DIR` does.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,6 +21,7 @@ from jetmill_operator.api import API_VERSION, GROUP, LATER_KINDS
 from jetmill_operator.api.job import Job
 from jetmill_operator.api.refusal import CLOSE, Refusal, ValuePath, format_path, list_refusals, suggest
 from jetmill_operator.dev.document import Document, read_documents
+from jetmill_operator.dev.environment import SECRET, SOURCE_KINDS
 from jetmill_operator.dev.fault import Fault, Note
 
 _SUFFIXES = (".yaml", ".yml")
@@ -49,6 +53,8 @@ class Manifests:
     notes: list[Note] = field(default_factory=list)
     faulty: set[str] = field(default_factory=set)
     """Names of Jobs that are declared, but not so that they could be obeyed."""
+    sources: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    """What Secrets and ConfigMaps of the folder hold, by kind and name: for variables that refer to them."""
 
     def refuse(self, declared: Declared, fault: Fault) -> None:
         """Take a Job back because of what was found out later."""
@@ -123,6 +129,8 @@ def _read_document(document: Document, manifests: Manifests) -> Declared | Fault
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(version, str) or not isinstance(kind, str):
         return _explain_shape(document)
+    if version == "v1" and kind in SOURCE_KINDS:
+        return _read_source(document, kind, manifests)
     group = version.partition("/")[0]
     if group != GROUP:
         return _explain_group(document, group)
@@ -156,6 +164,25 @@ def _explain_group(document: Document, group: str) -> Fault | None:
     return Fault(document.file, line, "apiVersion", f"no group {group!r}", f"did you mean {API_VERSION}?")
 
 
+def _read_source(document: Document, kind: str, manifests: Manifests) -> Fault | None:
+    """A Secret or ConfigMap: what it holds as text, as a variable would have it."""
+    value: Mapping[str, Any] = document.value
+    name = (value.get("metadata") or {}).get("name")
+    if not isinstance(name, str):
+        return Fault(document.file, document.line_of(("metadata",)), "metadata.name", "is missing", "give it a name")
+    held: dict[str, str] = {}
+    for key, text in {**(value.get("data") or {}), **(value.get("stringData") or {})}.items():
+        encoded = kind == SECRET and key not in (value.get("stringData") or {})
+        path = ("data" if encoded or kind != SECRET else "stringData", str(key))
+        try:
+            held[str(key)] = base64.b64decode(text, validate=True).decode() if encoded else str(text)
+        except (binascii.Error, UnicodeDecodeError, TypeError, ValueError):
+            cure = "encode it, or write it as it is under stringData"
+            return Fault(document.file, document.line_of(path), ".".join(path), "is no text in base64", cure)
+    manifests.sources[kind, name] = held
+    return None
+
+
 def _read_job(document: Document, manifests: Manifests) -> Declared | None:
     try:
         job = Job.model_validate(document.value)
@@ -176,11 +203,6 @@ def _list_differences(job: Job) -> Iterator[tuple[ValuePath, str]]:
     worker = job.spec.worker
     if worker.image is not None:
         yield ("image",), "runs the code of this folder, not its image"
-    for index, variable in enumerate(worker.env):
-        if variable.value_from is not None:
-            yield ("env", index), f"has {variable.name} from the environment of jetmill dev, if it is there"
-    if worker.env_from:
-        yield ("envFrom",), "has what envFrom names from the environment of jetmill dev, if it is there"
     if worker.volumes:
         yield ("volumes",), "runs without its volumes"
 

@@ -1,109 +1,148 @@
-"""How many workers a Job wants: the first, simple form. Pure.
+"""The autoscaler of dev: the decisions of `policy.scaling` on what `scaler` observes, twice a second.
 
-Up at once, as many as finish the backlog within `targetDrainSeconds` at the pace that was seen; down only when fewer
-have been enough for the whole of `cooldownSeconds`. What cannot be seen changes nothing.
-
-```
- 0 ──wake, backlog──▶ 1 ──backlog──▶ as many as drain it in time, at most max
- n ──fewer enough for the cooldown──▶ fewer, at least min
-```
+More workers are written to /scale at once. Fewer only by those that took nothing more when they were asked and have
+nothing in hand, marked so that the runner stops just these.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from enum import StrEnum
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from jetmill.bus.ports import Depth
-from jetmill_operator.api.job import ScalingSpec
+from jetmill.bus.ports import Bus, Flow
+from jetmill.errors import JetmillError
+from jetmill.protocol.record import Presence
+from jetmill_operator.api.job import Job
+from jetmill_operator.cluster.errors import ClusterError
+from jetmill_operator.cluster.ports import AUTOSCALER, DEPLOYMENT, JOB, POD, Body, Key
+from jetmill_operator.dev.rollout import COST
+from jetmill_operator.policy.condition import Backlog, Scaling
+from jetmill_operator.policy.demand import build_scaling
+from jetmill_operator.policy.reason import Reason
+from jetmill_operator.policy.scaling import Decision, ScalerState, ScalingReason, decide_replicas
+from jetmill_operator.policy.victim import build_workers, note_idle, plan_drains
+from jetmill_operator.reconcile.board import Sighting
+from jetmill_operator.reconcile.job import parse_job
+from jetmill_operator.reconcile.team import Parts
+from jetmill_operator.resources.deployment import is_handed_over
+from jetmill_operator.scaler.drain import apply_drains
+from jetmill_operator.scaler.observation import QueueSeen, build_seen, observe_queue
 
-
-class ScalingReason(StrEnum):
-    """Why so many."""
-
-    STEADY = "steady"
-    """As many as are wanted are there."""
-    BACKLOG = "backlog"
-    """More are wanted to drain the queue in time."""
-    WOKEN = "woken"
-    """Something was enqueued, and there was nobody."""
-    LIMITS = "limits"
-    """minReplicas or maxReplicas say so."""
-    COOLING = "cooling"
-    """Fewer would do, but not for long enough yet."""
-    IDLE = "idle"
-    """Fewer have been enough for the whole cooldown."""
-    SUSPENDED = "suspended"
-    """The Job is suspended, so nobody is needed."""
-    UNKNOWN = "unknown"
-    """The queue could not be read: nothing changes."""
+TICK_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was observed of a Job."""
-
-    workers: int
-    """That run or are about to."""
-    depth: Depth | None
-    """None: could not be read."""
-    slots: int
-    """Jobs at once in one worker."""
-    service_seconds: float
-    """How long a job runs, smoothed; 0: not known yet."""
-    woken: bool = False
-    """Something was enqueued since the last look."""
+@dataclass(slots=True)
+class _Row:
+    state: ScalerState = field(default_factory=ScalerState)
+    idle: dict[str, float] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """How many workers there should be."""
+class Scaler:
+    """Scales the Jobs of one namespace."""
 
-    replicas: int
-    reason: ScalingReason
-    fewer_since: float | None = None
-    """Since when fewer have been enough; hand it to the next decision."""
+    def __init__(self, parts: Parts, *, namespace: str) -> None:
+        self._parts = parts
+        self._namespace = namespace
+        self._bus: Bus = parts.buses.of(namespace)
+        self._rows: dict[str, _Row] = {}
+        self._woken = asyncio.Event()
 
+    async def run(self) -> None:
+        """Look twice a second, and when something is enqueued, until cancelled."""
+        stop = self._bus.signals.on_wake(lambda _: self._woken.set())
+        try:
+            while True:
+                await self._look()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_SECONDS):
+                        await self._woken.wait()
+                self._woken.clear()
+        finally:
+            stop()
 
-def decide_replicas(
-    spec: ScalingSpec, seen: Seen, *, now: float, fewer_since: float | None = None, suspended: bool = False
-) -> Decision:
-    """Decide from the last look; `now` and `fewer_since` are seconds of one monotonic clock."""
-    if suspended:
-        return Decision(0, ScalingReason.SUSPENDED)
-    low, high = spec.min_replicas, spec.max_replicas
-    if not low <= seen.workers <= high and (seen.workers > high or seen.depth is None):
-        return Decision(min(max(seen.workers, low), high), ScalingReason.LIMITS)
-    if seen.depth is None:
-        return Decision(seen.workers, ScalingReason.UNKNOWN)
-    wanted = min(max(count_wanted(spec, seen), low), high)
-    if wanted > seen.workers:
-        return Decision(wanted, _explain_more(seen, low))
-    if wanted == seen.workers:
-        return Decision(wanted, ScalingReason.STEADY)
-    since = now if fewer_since is None else fewer_since
-    if now - since < spec.cooldown_seconds:
-        return Decision(seen.workers, ScalingReason.COOLING, since)
-    return Decision(wanted, ScalingReason.IDLE, since)
+    async def _look(self) -> None:
+        try:
+            presences: Sequence[Presence] | None = await self._bus.presence.all()
+        except JetmillError:
+            presences = None
+        for body in await self._parts.cluster.list(DEPLOYMENT, namespace=self._namespace):
+            owner = next(iter(body["metadata"].get("ownerReferences", ())), None)
+            if owner is not None and is_handed_over(body) and "deletionTimestamp" not in body["metadata"]:
+                with contextlib.suppress(ClusterError):  # it changed meanwhile: the next look is soon
+                    await self._scale(owner["name"], body, presences)
 
+    async def _scale(self, name: str, deployment: Body, presences: Sequence[Presence] | None) -> None:
+        declared = await self._parts.cluster.get(JOB, self._namespace, name)
+        job = None if declared is None else parse_job(declared)
+        if not isinstance(job, Job):
+            return
+        seen = await self._observe(name, presences)
+        row, now = self._rows.setdefault(name, _Row()), self._parts.clock.monotonic()
+        replicas = deployment["spec"]["replicas"]
+        ready = deployment.get("status", {}).get("readyReplicas", 0)
+        decision = decide_replicas(
+            build_scaling(job.spec, slots=seen.slots),
+            row.state,
+            build_seen(seen, time=now, replicas=replicas, ready=ready),
+        )
+        row.state = decision.state
+        self._show(name, seen, decision)
+        if decision.replicas > replicas:
+            await self._apply(deployment, decision.replicas)
+        if seen.flow is not None:
+            await self._retire(row, deployment, seen, count=max(0, replicas - decision.replicas), now=now)
 
-def count_wanted(spec: ScalingSpec, seen: Seen) -> int:
-    """Count the workers that drain the backlog in time, limits aside; more than jobs there are is never useful."""
-    assert seen.depth is not None
-    backlog = seen.depth.ready + seen.depth.in_flight
-    if backlog == 0:
-        return 1 if seen.woken and seen.workers == 0 else 0
-    in_time = seen.slots * spec.target_drain_seconds / seen.service_seconds if seen.service_seconds > 0 else math.inf
-    return min(max(math.ceil(backlog / in_time), 1), backlog)
+    async def _observe(self, name: str, presences: Sequence[Presence] | None) -> QueueSeen:
+        if presences is None:
+            return QueueSeen(name, fault="NATS cannot be reached")
+        own = await observe_queue(self._bus, name, presences=presences)
+        flow = own.flow
+        for rider in self._parts.index.riders_of(self._namespace, name):
+            other = (await observe_queue(self._bus, rider.name, presences=presences)).flow
+            if flow is not None and other is not None:
+                flow = Flow(
+                    ready=flow.ready + other.ready,
+                    in_flight=flow.in_flight + other.in_flight,
+                    stored=flow.stored + other.stored,
+                    offered=flow.offered + other.offered,
+                )
+        return replace(own, flow=flow)
 
+    async def _retire(self, row: _Row, deployment: Body, seen: QueueSeen, *, count: int, now: float) -> None:
+        """Let `count` workers go, those that drained; fewer where fewer did."""
+        row.idle = note_idle(row.idle, seen.workers, time=now)
+        plan = plan_drains(build_workers(seen.workers, row.idle), count, asked=row.asked)
+        row.asked = frozenset(plan.ask)
+        drained = set(await apply_drains(self._bus, plan))
+        pods = [one.pod for one in seen.workers if one.worker in drained and one.pod]
+        for pod in pods:
+            patch = {"metadata": {"annotations": {COST: "-100"}}}
+            await self._parts.cluster.patch(POD, self._namespace, pod, patch, manager=AUTOSCALER)
+        if pods:
+            await self._apply(deployment, deployment["spec"]["replicas"] - len(pods))
 
-def _explain_more(seen: Seen, low: int) -> ScalingReason:
-    if seen.workers < low:
-        return ScalingReason.LIMITS
-    return ScalingReason.WOKEN if seen.workers == 0 else ScalingReason.BACKLOG
+    async def _apply(self, deployment: Body, replicas: int) -> None:
+        meta = deployment["metadata"]
+        scale = {
+            "apiVersion": "autoscaling/v1",
+            "kind": "Scale",
+            "metadata": {name: meta[name] for name in ("name", "namespace", "resourceVersion")},
+            "spec": {"replicas": replicas},
+        }
+        await self._parts.cluster.apply(DEPLOYMENT, scale, manager=AUTOSCALER, subresource="scale")
 
-
-def decide_pause_seconds(crashes: int) -> float:
-    """Decide how long to wait before the next worker, after so many that ended by themselves in a row."""
-    return min(30.0, 0.5 * 2.0 ** min(crashes - 1, 10)) if crashes > 0 else 0.0
+    def _show(self, name: str, seen: QueueSeen, decision: Decision) -> None:
+        flow = seen.flow
+        scaling = Scaling(
+            desired=decision.replicas,
+            reason=str(decision.reason).capitalize(),
+            message=str(decision),
+            time=self._parts.clock.stamp(),
+            active=decision.reason is not ScalingReason.UNKNOWN,
+            limited=Reason.MAX_REPLICAS if decision.limited else None,
+        )
+        backlog = None if flow is None else Backlog(flow.ready, flow.in_flight, flow.delayed)
+        self._parts.board.put(Key(JOB.name, self._namespace, name), Sighting(backlog, scaling))
