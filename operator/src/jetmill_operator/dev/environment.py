@@ -1,7 +1,7 @@
 """The environment of a worker that has no pod: what its container declares, over what jetmill dev itself has.
 
 ```
- dev's own (without another NATS) ◀ envFrom ◀ env, in its order, $(NAME) expanded ◀ what holds on a laptop
+ dev's own ──▶ envFrom ──▶ env, in its order, $(NAME) expanded ──▶ what holds here: dev's NATS, a free health port
 ```
 
 Secrets and ConfigMaps are those that the folder holds as documents; a variable whose source is not there is looked for
@@ -30,7 +30,7 @@ _WHOLE = {"secretRef": SECRET, "configMapRef": CONFIG_MAP}
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 _EXPANSION = re.compile(r"\$(\$)?\(([A-Za-z_][A-Za-z0-9_]*)\)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FOREIGN = re.compile(r"JETMILL_(NATS_.*|PREFIX|NAMESPACE|JOBS)")
+_LOGIN = re.compile(r"JETMILL_(NATS_.*|PREFIX)")
 """Variables that would lead a worker to another NATS than dev's."""
 
 
@@ -49,14 +49,14 @@ def build_environment(folder: Path, environ: Mapping[str, str] = os.environ) -> 
 
 
 def build_worker_environment(
-    pod: Body, folder: Path, sources: Sources, environ: Mapping[str, str] = os.environ
+    pod: Body, folder: Path, sources: Sources, *, url: str, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment of a pod's worker; InputError, worded as a kubelet does, for what cannot be resolved."""
-    own = {name: value for name, value in environ.items() if not _FOREIGN.fullmatch(name)}
-    declared = _resolve_all(pod, sources, environ)
+    """The environment of a pod's worker; `url`: dev's own NATS. InputError for what cannot be resolved."""
+    declared = {**environ, **_resolve_all(pod, sources, environ)}
     return {
-        **build_environment(folder, {**own, **declared}),
+        **{name: value for name, value in build_environment(folder, declared).items() if not _LOGIN.fullmatch(name)},
         "PYTHONUNBUFFERED": "1",
+        "JETMILL_NATS_URL": url,
         "JETMILL_HEALTH_HOST": "127.0.0.1",
         "JETMILL_HEALTH_PORT": "0",
         "JETMILL_LOG_FORMAT": "console",

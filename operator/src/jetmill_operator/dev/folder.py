@@ -111,8 +111,7 @@ class Folder:
                 patch = {"spec": {"template": stamp}}
                 await self._cluster.patch(DEPLOYMENT, self._namespace, child, patch, manager=MANAGER)
         if rolled:
-            verb = "changed"
-            self._screen.say(f"{what} {verb}; workers of {', '.join(rolled)} are replaced")
+            self._screen.say(f"{what} changed; workers of {', '.join(rolled)} are replaced")
 
 
 def sort_missing(in_force: Mapping[str, Declared], manifests: Manifests) -> tuple[set[str], set[str]]:

@@ -8,7 +8,6 @@ folder itself is read, not what is below it, as `kubectl apply -f DIR` does.
 from __future__ import annotations
 
 import base64
-import binascii
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -80,7 +79,7 @@ def read_manifests(folder: Path, *, namespace: str | None = None) -> Manifests:
     places: dict[str, list[Declared]] = {}
     for file in list_files(folder):
         for document in read_documents(file, shown=_shorten(file)):
-            declared = document if isinstance(document, Fault) else _read_document(document, manifests)
+            declared = document if isinstance(document, Fault) else _read_document(document, namespace, manifests)
             if isinstance(declared, Fault):
                 manifests.faults.append(declared)
             elif declared is not None and _belongs(declared, namespace, manifests):
@@ -122,7 +121,7 @@ def _refuse_twins(declarations: list[Declared], manifests: Manifests) -> None:
         manifests.refuse(declared, declared.build_fault(("metadata", "name"), what, "rename or remove one"))
 
 
-def _read_document(document: Document, manifests: Manifests) -> Declared | Fault | None:
+def _read_document(document: Document, namespace: str | None, manifests: Manifests) -> Declared | Fault | None:
     """One document as a Job; None for what is not ours, and for one whose faults are noted already."""
     value = document.value
     version = value.get("apiVersion") if isinstance(value, dict) else None
@@ -130,7 +129,7 @@ def _read_document(document: Document, manifests: Manifests) -> Declared | Fault
     if not isinstance(version, str) or not isinstance(kind, str):
         return _explain_shape(document)
     if version == "v1" and kind in SOURCE_KINDS:
-        return _read_source(document, kind, manifests)
+        return _read_source(document, kind, namespace, manifests)
     group = version.partition("/")[0]
     if group != GROUP:
         return _explain_group(document, group)
@@ -164,23 +163,28 @@ def _explain_group(document: Document, group: str) -> Fault | None:
     return Fault(document.file, line, "apiVersion", f"no group {group!r}", f"did you mean {API_VERSION}?")
 
 
-def _read_source(document: Document, kind: str, manifests: Manifests) -> Fault | None:
+def _read_source(document: Document, kind: str, namespace: str | None, manifests: Manifests) -> Fault | None:
     """A Secret or ConfigMap: what it holds as text, as a variable would have it."""
-    value: Mapping[str, Any] = document.value
-    name = (value.get("metadata") or {}).get("name")
-    if not isinstance(name, str):
-        return Fault(document.file, document.line_of(("metadata",)), "metadata.name", "is missing", "give it a name")
+    metadata = _section(document, "metadata")
+    name = metadata.get("name")
+    if not isinstance(name, str) or namespace not in (None, metadata.get("namespace") or namespace):
+        return None
     held: dict[str, str] = {}
-    for key, text in {**(value.get("data") or {}), **(value.get("stringData") or {})}.items():
-        encoded = kind == SECRET and key not in (value.get("stringData") or {})
-        path = ("data" if encoded or kind != SECRET else "stringData", str(key))
-        try:
-            held[str(key)] = base64.b64decode(text, validate=True).decode() if encoded else str(text)
-        except (binascii.Error, UnicodeDecodeError, TypeError, ValueError):
-            cure = "encode it, or write it as it is under stringData"
-            return Fault(document.file, document.line_of(path), ".".join(path), "is no text in base64", cure)
+    for section in ("data", "stringData"):
+        encoded = kind == SECRET and section == "data"
+        for key, text in _section(document, section).items():
+            try:
+                held[str(key)] = base64.b64decode(str(text), validate=True).decode() if encoded else str(text)
+            except ValueError:
+                line, cure = document.line_of((section, str(key))), "encode it, or move it to stringData as it is"
+                return Fault(document.file, line, f"{section}.{key}", "is no text in base64", cure)
     manifests.sources[kind, name] = held
     return None
+
+
+def _section(document: Document, name: str) -> Mapping[str, Any]:
+    section = document.value.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def _read_job(document: Document, manifests: Manifests) -> Declared | None:

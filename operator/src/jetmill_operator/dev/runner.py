@@ -45,6 +45,8 @@ class Launch:
 
     folder: Path
     """Where the code lies: their working directory, first on their path."""
+    url: str
+    """Of dev's NATS."""
     environ: Mapping[str, str]
     """The environment of dev."""
     sources: Sources
@@ -210,8 +212,10 @@ class Runner:
             return
         launch, container = self._launch, find_container(pod)
         try:
-            environ = build_worker_environment(pod, launch.folder, launch.sources, launch.environ)
-            command = [*container["command"], *container.get("args", ())]
+            environ = build_worker_environment(
+                pod, launch.folder, launch.sources, url=launch.url, environ=launch.environ
+            )
+            command = [*(container.get("command") or ("jetmill", "worker")), *container.get("args", ())]
             worker.process = await Process.start(
                 worker.name, command, self._screen, folder=launch.folder, environ=environ
             )

@@ -23,6 +23,7 @@ from jetmill_operator.policy.demand import build_scaling
 from jetmill_operator.policy.reason import Reason
 from jetmill_operator.policy.scaling import Decision, ScalerState, ScalingReason, decide_replicas
 from jetmill_operator.policy.victim import build_workers, note_idle, plan_drains
+from jetmill_operator.policy.worker import read_workers
 from jetmill_operator.reconcile.board import Sighting
 from jetmill_operator.reconcile.job import parse_job
 from jetmill_operator.reconcile.team import Parts
@@ -92,7 +93,8 @@ class Scaler:
         self._show(name, seen, decision)
         if decision.replicas > replicas:
             await self._apply(deployment, decision.replicas)
-        if seen.flow is not None:
+        workers = read_workers(deployment, [])
+        if seen.flow is not None and workers is not None and not workers.rolling:
             await self._retire(row, deployment, seen, count=max(0, replicas - decision.replicas), now=now)
 
     async def _observe(self, name: str, presences: Sequence[Presence] | None) -> QueueSeen:

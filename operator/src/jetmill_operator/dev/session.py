@@ -148,7 +148,7 @@ class Session:
         buses = Buses(trunk)
         team = Team(cluster, buses, link=WorkerLink(self._server.url), metrics=Metrics(), instance="jetmill-dev")
         bus = buses.of(self.namespace)
-        launch = Launch(self.options.folder, os.environ, folder.sources)
+        launch = Launch(self.options.folder, self._server.url, os.environ, folder.sources)
         runner, reporter = Runner(cluster, bus, launch, self._screen), Reporter(self._screen)
 
         def notice(kind: Kind, event: EventType, body: Body) -> None:
