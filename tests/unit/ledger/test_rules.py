@@ -267,6 +267,7 @@ class LatePurge:
         self.hinted = queue.hinted
         self.depth = queue.depth
         self.flow = queue.flow
+        self.tails = queue.tails
 
     async def purge(self, job: str, job_id: str, *, up_to: int) -> None:
         await reopen(self._bench.bus, job_id, by="ada")

@@ -219,6 +219,8 @@ def _decide_limited(view: View) -> Json:
         None: "as many workers as are needed may be there",
         Reason.MAX_REPLICAS: "more workers are needed than scaling.maxReplicas allows: raise it if the backlog matters",
         Reason.UNSCHEDULABLE: "more workers are needed than the cluster has room for",
+        Reason.FOREIGN_SCALER: "somebody else sets the replicas of the Deployment again and again, so the autoscaler "
+        "leaves them alone: remove the HorizontalPodAutoscaler or whatever it is, or set minReplicas and maxReplicas",
     }.get(limited, "more workers are needed; they come step by step")
     truth: Truth = "False" if limited is None else "True"
     return make_condition(Type.SCALING_LIMITED, truth, limited or Reason.WITHIN_LIMITS, message)

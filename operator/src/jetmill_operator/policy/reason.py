@@ -110,6 +110,9 @@ class Reason(StrEnum):
     """More are needed than `scaling.maxReplicas` allows."""
     PACED = "Paced"
     """More are needed; they come step by step."""
+    FOREIGN_SCALER = "ForeignScaler"
+    """Somebody else sets the number of workers again and again (a HorizontalPodAutoscaler, a person): it is left to
+    them until they have left it alone for five minutes."""
     # Kinds to come
     NOT_OBEYED = "NotObeyed"
     """This version of Jetmill keeps the object and does not act on it yet."""

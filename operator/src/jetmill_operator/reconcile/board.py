@@ -24,6 +24,8 @@ class Sighting:
     backlog: Backlog | None = None
     """None: the queue could not be read."""
     scaling: Scaling | None = None
+    replicas: int | None = None
+    """Workers that the Deployment is told to have; None: it has none of its own."""
 
     @property
     def quality(self) -> tuple[object, ...]:
@@ -69,6 +71,11 @@ class Board:
         row = self._rows.get(key)
         if row is not None and seen is not None:
             row.shown, row.time = seen, self._clock.monotonic()
+
+    def is_behind(self, key: Key) -> bool:
+        """The last look is not in the status yet."""
+        row = self._rows.get(key)
+        return row is not None and row.shown != row.seen
 
     def _is_due(self, row: _Row) -> bool:
         return row.shown != row.seen and self._clock.monotonic() - row.time >= COUNTERS_SECONDS

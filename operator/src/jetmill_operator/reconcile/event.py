@@ -23,7 +23,7 @@ COMPONENT = "jetmill-operator"
 QUIET_SECONDS = 600.0
 """For so long the same Event again is only counted."""
 BURST = 25
-"""So many Events of one object at once …"""
+"""So many Events of one object at once, warnings apart …"""
 REFILL_SECONDS = 300.0
 """… and then one more every so often (as client-go's spam filter)."""
 _MAX_ROWS = 4_096
@@ -69,7 +69,7 @@ class Recorder:
         try:
             if row is not None:
                 await self._again(about, row)
-            elif self._may_spend(identity[0]):
+            elif self._may_spend(identity[0] + kind):
                 await self._first(about, identity)
         except NotLeaderError:
             raise

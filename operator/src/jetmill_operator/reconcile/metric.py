@@ -72,6 +72,16 @@ class Metrics:
         self._runs: dict[tuple[str, End], int] = {}
         self._seconds: dict[str, Histogram] = {}
         self._waits: dict[str, Histogram] = {}
+        self._decisions: dict[tuple[str, str], int] = {}
+        self._strays = 0
+
+    def count_decision(self, direction: str, reason: str) -> None:
+        """Count a change of how many workers are asked for; `direction` is up or down."""
+        self._decisions[direction, reason] = self._decisions.get((direction, reason), 0) + 1
+
+    def count_strays(self, count: int) -> None:
+        """Count pods that went in place of those that had drained."""
+        self._strays += count
 
     def count(self, run: Run[Key]) -> None:
         """Count a reconcile that has ended."""
@@ -99,6 +109,20 @@ class Metrics:
             gauge.add_metric([], value)
             yield gauge
         yield from self._collect_board()
+        yield from self._collect_scaling()
+
+    def _collect_scaling(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily
+
+        labels = ["direction", "reason"]
+        decisions = CounterMetricFamily(
+            "jetmill_autoscaler_decisions", "Changes of the workers asked for", labels=labels
+        )
+        for place, count in list(self._decisions.items()):
+            decisions.add_metric(place, count)
+        strays = CounterMetricFamily("jetmill_autoscaler_strays", "Pods that went in place of those that had drained")
+        strays.add_metric([], self._strays)
+        yield from (decisions, strays)
 
     def _collect_times(self) -> Iterator[Metric]:
         from prometheus_client.core import HistogramMetricFamily
@@ -133,6 +157,7 @@ class Metrics:
         labels = ["namespace", "job"]
         depth = GaugeMetricFamily("jetmill_queue_depth", "Jobs that are not finished", labels=[*labels, "state"])
         desired = GaugeMetricFamily("jetmill_autoscaler_desired_replicas", "Workers that are wanted", labels=labels)
+        current = GaugeMetricFamily("jetmill_autoscaler_current_replicas", "Workers that are asked for", labels=labels)
         limited = GaugeMetricFamily("jetmill_autoscaler_limited", "1 while more are needed than may be", labels=labels)
         for key, seen in [] if self.board is None else self.board.all():
             place = [key.namespace, key.name]
@@ -140,7 +165,9 @@ class Metrics:
                 depth.add_metric([*place, "ready"], seen.backlog.ready)
                 depth.add_metric([*place, "in_flight"], seen.backlog.in_flight)
                 depth.add_metric([*place, "delayed"], seen.backlog.delayed)
+            if seen.replicas is not None:
+                current.add_metric(place, seen.replicas)
             if seen.scaling is not None:
                 desired.add_metric(place, seen.scaling.desired)
                 limited.add_metric(place, float(seen.scaling.limited is not None))
-        yield from (depth, desired, limited)
+        yield from (depth, desired, current, limited)

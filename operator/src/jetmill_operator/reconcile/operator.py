@@ -34,6 +34,8 @@ from jetmill_operator.reconcile.health import Health
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.lease import Lease
 from jetmill_operator.reconcile.metric import Metrics
+from jetmill_operator.reconcile.race import run_until_first_ends
+from jetmill_operator.reconcile.scaler import run_scaler
 from jetmill_operator.reconcile.secret import SecretCopier
 from jetmill_operator.reconcile.sentinel import Sentinel
 from jetmill_operator.reconcile.settings import OperatorSettings
@@ -134,7 +136,7 @@ class Operator:
     """One process."""
 
     def __init__(
-        self, settings: OperatorSettings, *, open_cluster: OpenCluster = open_kube, run_scaler: RunScaler | None = None
+        self, settings: OperatorSettings, *, open_cluster: OpenCluster = open_kube, run_scaler: RunScaler = run_scaler
     ) -> None:
         self._settings = settings
         self._open_cluster = open_cluster
@@ -221,7 +223,7 @@ class Operator:
         )
         log.info("operator_standing_by", lease=settings.lease_name)
         self._health.standby = True
-        await _run_until_first_ends(lease.acquire(), self._stop.wait())
+        await run_until_first_ends(lease.acquire(), self._stop.wait())
         try:
             if not self._stop.is_set():
                 await self._lead(outside, trunk, lease)
@@ -250,12 +252,11 @@ class Operator:
             _follow_bus(trunk, team),
             Keepers(buses.of, team.parts.index.namespaces).run(),
             SecretCopier(cluster, settings.secrets, namespace=settings.pod_namespace).run(),
+            self._run_scaler(team.parts),
             self._stop.wait(),
         ]
-        if self._run_scaler is not None:
-            works.append(self._run_scaler(team.parts))
         try:
-            await _run_until_first_ends(*works)
+            await run_until_first_ends(*works)
         finally:
             await team.queue.stop(grace_seconds=GRACE_SECONDS)
             await lease.release()
@@ -266,7 +267,7 @@ class Operator:
         await team.begin()
         log.info("operator_leading", jobs=len(team.parts.index))
         watch.start()
-        await _run_until_first_ends(team.queue.run(), _wait(watch.ended))
+        await run_until_first_ends(team.queue.run(), _wait(watch.ended))
 
 
 async def _wait(future: asyncio.Future[None]) -> None:
@@ -290,17 +291,3 @@ async def _follow_bus(trunk: Trunk, team: Team) -> None:
             since, told = None, False
             log.info("nats_regained")
             team.notice_all()
-
-
-async def _run_until_first_ends(*works: Coroutine[Any, Any, object]) -> None:
-    """Run side by side until one ends; cancel the others; raise what that one raised."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in tasks:
-        if task in done:
-            task.result()

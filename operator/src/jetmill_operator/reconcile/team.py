@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, WEBHOOK, Body, Cluster, Key, Kind
 from jetmill_operator.reconcile.board import Board
 from jetmill_operator.reconcile.bus import Buses
+from jetmill_operator.reconcile.cache import Cache
 from jetmill_operator.reconcile.deletion import Deletion
 from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.index import JobIndex
@@ -30,6 +32,11 @@ class Parts:
     index: JobIndex
     board: Board
     recorder: Recorder
+    metrics: Metrics
+    cache: Cache
+    """What the autoscaler goes by; filled by the watch."""
+    enqueue: Callable[[Key], None]
+    """Have a Job reconciled."""
     clock: Clock
 
 
@@ -54,6 +61,9 @@ class Team:
             index=JobIndex(),
             board=Board(self.queue.add, clock=clock),
             recorder=recorder,
+            metrics=metrics,
+            cache=Cache(),
+            enqueue=self.queue.add,
             clock=clock,
         )
         metrics.board = self.parts.board
@@ -75,13 +85,16 @@ class Team:
 
     async def begin(self) -> None:
         """Learn who rides on whom, before the first reconcile; raises ClusterError."""
-        self.parts.index.fill(await self.parts.cluster.list(JOB))
+        bodies = await self.parts.cluster.list(JOB)
+        self.parts.index.fill(bodies)
+        self.parts.cache.fill(bodies)
 
     def notice(self, kind: Kind, event: str, body: Body) -> None:
         """Take an event of the watch."""
         meta = body["metadata"]
         key = Key(kind.name, meta.get("namespace", ""), meta["name"])
         gone = event == "DELETED"
+        self.parts.cache.put(kind, event, body)
         for concerned in route(kind, key, body if not gone or kind != JOB else None, self.parts.index):
             self.queue.add(concerned, live=event != "LISTED")
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jetmill.bus.ports import Bus, Flow
-from jetmill.errors import JetmillError
+from jetmill.errors import JetmillError, NotFoundError
 from jetmill.protocol.record import Presence
 from jetmill_operator.policy.demand import Seen
 
@@ -28,6 +28,8 @@ class QueueSeen:
     """Those that serve the Job and have not been told to end."""
     fault: str = ""
     """Why it could not be read, for a person."""
+    missing: bool = False
+    """There is no such queue: it has to be made, whoever is asked."""
 
     @property
     def busy(self) -> int:
@@ -54,6 +56,8 @@ async def observe_queue(bus: Bus, job: str, *, presences: Sequence[Presence] | N
         flow = await bus.queue.flow(job)
         if presences is None:
             presences = await bus.presence.all()
+    except NotFoundError as err:
+        return QueueSeen(job, fault=str(err), missing=True)
     except JetmillError as err:
         return QueueSeen(job, fault=str(err))
     serving = (one for one in presences if job in one.jobs and not one.stopping)
