@@ -11,31 +11,26 @@ An old worker leaves only once a new one is ready in its place, so code that doe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jetmill_operator.cluster.ports import Body
+from jetmill_operator.policy.crew import PodSeen, rank, read_pod
 from jetmill_operator.resources.label import fingerprint
 
 EDITION = "pod-template-hash"
 """Label of a pod: of which template it was made; the name is Kubernetes' own."""
-COST = "controller.kubernetes.io/pod-deletion-cost"
-"""Annotation of a pod: those with less are deleted first."""
 
 
 @dataclass(frozen=True, slots=True)
-class PodSeen:
-    """A pod, as its controller sees it."""
+class Replica:
+    """A pod of a Deployment."""
 
-    name: str
+    pod: PodSeen
     edition: str
     number: int = 0
-    """Which pod it is, counted from the first one of this run."""
-    ready: bool = False
-    leaving: bool = False
-    """It is being deleted: its worker drains."""
-    cost: int = 0
+    """Pods are counted as they come: the highest is the youngest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +46,16 @@ def name_edition(deployment: Body) -> str:
     return fingerprint(deployment["spec"]["template"])
 
 
-def is_ready(pod: Body) -> bool:
-    """Tell whether a pod says that it is ready."""
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+def read_replica(body: Body, *, number: int) -> Replica:
+    """Read a pod."""
+    return Replica(read_pod(body), body["metadata"].get("labels", {}).get(EDITION, ""), number)
 
 
-def read_pod(pod: Body, *, number: int) -> PodSeen:
-    """Read what decides from a pod."""
-    meta: Mapping[str, Any] = pod["metadata"]
-    try:
-        cost = int(meta.get("annotations", {}).get(COST, "0"))
-    except ValueError:
-        cost = 0
-    return PodSeen(
-        name=meta["name"],
-        edition=meta.get("labels", {}).get(EDITION, ""),
-        number=number,
-        ready=is_ready(pod),
-        leaving="deletionTimestamp" in meta,
-        cost=cost,
-    )
-
-
-def plan_pods(replicas: int, edition: str, pods: Iterable[PodSeen]) -> PodPlan:
+def plan_pods(replicas: int, edition: str, pods: Iterable[Replica]) -> PodPlan:
     """Plan a step towards `replicas` pods of an edition; an empty one where there is nothing to do, or to wait for."""
-    staying = [pod for pod in pods if not pod.leaving]
-    current = [pod for pod in staying if pod.edition == edition]
-    old = [pod for pod in staying if pod.edition != edition]
+    staying = _list_staying(pods)
+    current = [one for one in staying if one.edition == edition]
+    old = [one for one in staying if one.edition != edition]
     if old:
         return _plan_roll(replicas, current, old)
     if len(current) < replicas:
@@ -86,29 +63,33 @@ def plan_pods(replicas: int, edition: str, pods: Iterable[PodSeen]) -> PodPlan:
     return PodPlan(delete=_choose(current, len(current) - replicas))
 
 
-def _plan_roll(replicas: int, current: Sequence[PodSeen], old: Sequence[PodSeen]) -> PodPlan:
-    idle = tuple(pod.name for pod in old if not pod.ready)
-    if idle:  # they take no jobs, so nobody misses them
-        return PodPlan(delete=idle)
-    ready = sum(pod.ready for pod in current)
+def _plan_roll(replicas: int, current: Sequence[Replica], old: Sequence[Replica]) -> PodPlan:
+    useless = tuple(one.pod.name for one in old if not one.pod.ready)
+    if useless:  # they take no jobs, so nobody misses them
+        return PodPlan(delete=useless)
+    ready = sum(one.pod.ready for one in current)
     if ready + len(old) > replicas:
         return PodPlan(delete=_choose(old, 1))
     return PodPlan(create=1) if ready == len(current) else PodPlan()
 
 
-def _choose(pods: Iterable[PodSeen], count: int) -> tuple[str, ...]:
-    order = sorted(pods, key=lambda pod: (pod.ready, pod.cost, -pod.number))
-    return tuple(pod.name for pod in order[:count])
+def _choose(pods: Iterable[Replica], count: int) -> tuple[str, ...]:
+    order = sorted(pods, key=lambda one: (rank(one.pod), -one.number))
+    return tuple(one.pod.name for one in order[:count])
 
 
-def build_status(deployment: Body, pods: Iterable[PodSeen]) -> dict[str, Any]:
+def _list_staying(pods: Iterable[Replica]) -> list[Replica]:
+    return [one for one in pods if not one.pod.leaving]
+
+
+def build_status(deployment: Body, pods: Iterable[Replica]) -> dict[str, Any]:
     """The status of a Deployment, as its controller writes it."""
-    staying = [pod for pod in pods if not pod.leaving]
-    ready = sum(pod.ready for pod in staying)
+    staying = _list_staying(pods)
+    ready = sum(one.pod.ready for one in staying)
     return {
         "observedGeneration": deployment["metadata"]["generation"],
         "replicas": len(staying),
-        "updatedReplicas": sum(pod.edition == name_edition(deployment) for pod in staying),
+        "updatedReplicas": sum(one.edition == name_edition(deployment) for one in staying),
         "readyReplicas": ready,
         "availableReplicas": ready,
         "unavailableReplicas": max(0, deployment["spec"]["replicas"] - ready),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from jetmill.errors import InputError, JetmillError
 from jetmill_operator.cluster.ports import DEPLOYMENT, POD, Body, Cluster, Kind
 from jetmill_operator.dev.environment import Sources, build_worker_environment, find_container
 from jetmill_operator.dev.process import Backoff, Process, explain_end
-from jetmill_operator.dev.rollout import EDITION, build_status, name_edition, plan_pods, read_pod
+from jetmill_operator.dev.rollout import EDITION, build_status, name_edition, plan_pods, read_replica
 from jetmill_operator.dev.screen import Screen
 from jetmill_operator.resources.label import JOB as JOB_LABEL
 
@@ -159,14 +160,14 @@ class Runner:
         meta, template = deployment["metadata"], deployment["spec"]["template"]
         labels = deployment["spec"]["selector"]["matchLabels"]
         pods = await self._cluster.list(POD, namespace=meta["namespace"], labels=labels)
-        seen = [read_pod(pod, number=self._number_of(pod)) for pod in pods]
+        seen = [read_replica(pod, number=self._number_of(pod)) for pod in pods]
         edition = name_edition(deployment)
         plan = plan_pods(deployment["spec"]["replicas"], edition, seen)
         for name in plan.delete:
             await self._cluster.delete(POD, meta["namespace"], name)
         for _ in range(plan.create):
             await self._cluster.create(POD, _build_pod(deployment, edition), manager=MANAGER)
-        if plan.create and any(pod.edition != edition and not pod.leaving for pod in seen):
+        if plan.create and any(one.edition != edition and not one.pod.leaving for one in seen):
             self._say_roll(pods, template)
         status = build_status(deployment, seen)
         await self._publish(DEPLOYMENT, deployment, status)
@@ -296,7 +297,7 @@ def _build_pod(deployment: Body, edition: str) -> Body:
                 }
             ],
         },
-        "spec": template["spec"],
+        "spec": {**template["spec"], "nodeName": socket.gethostname()},
     }
 
 
@@ -319,7 +320,7 @@ def _build_pod_status(pod: Body, worker: _Worker) -> dict[str, Any]:
         container["lastState"] = {"terminated": {"exitCode": worker.status}}
     truth = "True" if worker.ready else "False"
     return {
-        "phase": "Running" if worker.process is not None else "Pending",
+        "phase": "Pending" if worker.process is None and worker.status is None else "Running",
         "conditions": [{"type": "Ready", "status": truth}],
         "containerStatuses": [container],
     }

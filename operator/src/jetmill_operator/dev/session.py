@@ -22,10 +22,9 @@ import shlex
 import signal
 import sys
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -40,7 +39,6 @@ from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_mani
 from jetmill_operator.dev.process import decide_pause_seconds
 from jetmill_operator.dev.report import Reporter
 from jetmill_operator.dev.runner import Launch, Runner
-from jetmill_operator.dev.scaling import Scaler
 from jetmill_operator.dev.screen import Screen
 from jetmill_operator.dev.secret import write_private
 from jetmill_operator.dev.server import DevServer
@@ -48,6 +46,8 @@ from jetmill_operator.dev.watch import Changes, watch
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.metric import Metrics
+from jetmill_operator.reconcile.race import run_until_first_ends
+from jetmill_operator.reconcile.scaler import run_scaler
 from jetmill_operator.reconcile.team import Team
 from jetmill_operator.resources.deployment import WorkerLink
 
@@ -164,9 +164,9 @@ class Session:
             await world.bus.admin.apply_namespace()
             await self._apply(world, manifests)
             await world.team.begin()
-            await _run_until_first_ends(
+            await run_until_first_ends(
                 world.team.queue.run(),
-                Scaler(world.team.parts, namespace=self.namespace).run(),
+                run_scaler(world.team.parts),
                 Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
                 world.runner.run(),
                 self._follow(world),
@@ -264,19 +264,6 @@ def derive_uid(kind: Kind, namespace: str, name: str) -> str:
     if kind != JOB:
         return str(uuid.uuid4())
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.jobs.jetmill.dev"))
-
-
-async def _run_until_first_ends(*coroutines: Coroutine[Any, Any, object]) -> None:
-    """Run them side by side until one ends; cancel the others; raise what that one raised."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    for task in done:
-        task.result()
 
 
 def _find_program() -> str:
