@@ -176,7 +176,7 @@ class Session:
         finally:
             if world.runner.busy:
                 self._screen.say("draining the workers; Ctrl-C again stops them at once")
-            await world.team.queue.stop()
+            await world.team.queue.stop(grace_seconds=1.0)
             await world.runner.stop(grace_seconds=self.options.grace_seconds, hurry=self._hurry)
 
     async def _apply(self, world: _World, manifests: Manifests, *, code: bool = False) -> None:
