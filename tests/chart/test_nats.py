@@ -127,6 +127,8 @@ async def test_a_worker_and_a_producer_are_refused_nothing_that_they_need(
         await client.cancel(running.id)
         assert (await soon(client.wait(running.id))).state is State.CANCELLED
         assert (await client.status(again.id)).attempt == 2
+        assert [stats.job for stats in await client.stats()] == [JOB, "other"]
+        assert len(await client.workers()) == 1
     assert not (await verify(shop)).violations
     assert "Violation" not in server.log[before:], server.log[before:]
 

@@ -21,16 +21,13 @@ WATCHED: dict[Grant, str] = {
             "get": "to reconcile a key by what is there now",
             "list": "the start of a watch, and the sentinel",
             "watch": "to hear of changes",
-            "patch": "finalizer",
         }.items()
     },
+    ("jetmill.dev", "jobs", "patch"): "the finalizer",
+    ("jetmill.dev", "jobs/finalizers", "update"): "children that block their owner's deletion, if admission checks it",
     **{
-        ("jetmill.dev", f"{kind}/{part}", verb): reason
+        ("jetmill.dev", f"{kind}/status", "patch"): "conditions and counters"
         for kind in ("jobs", "scheduledjobs", "webhooks")
-        for part, verb, reason in (
-            ("status", "patch", "conditions and counters"),
-            ("finalizers", "update", "children that block their owner's deletion, where admission checks it"),
-        )
     },
     **{
         (group, kind, verb): reason
@@ -44,7 +41,6 @@ WATCHED: dict[Grant, str] = {
             "delete": "what the declaration no longer names",
         }.items()
     },
-    ("apps", "deployments/scale", "get"): "replicas now",
     ("apps", "deployments/scale", "patch"): "the autoscaler, and nothing but replicas",
     ("", "pods", "get"): "the state of a victim",
     ("", "pods", "list"): "why workers are not there",
@@ -57,15 +53,13 @@ COPIES: dict[Grant, str] = {
     ("", "secrets", "get"): "does the copy differ?",
     ("", "secrets", "create"): "server-side apply of one that is not there",
     ("", "secrets", "patch"): "server-side apply",
-    ("", "secrets", "delete"): "before the chart is uninstalled",
 }
 """Only of the two names in NAMES."""
 NAMES = ["jetmill-nats-worker", "jetmill-nats-producer"]
 OWN: dict[Grant, str] = {
     ("coordination.k8s.io", "leases", "create"): "the first leader",
     ("coordination.k8s.io", "leases", "get"): "who leads?",
-    ("coordination.k8s.io", "leases", "update"): "to renew",
-    ("coordination.k8s.io", "leases", "patch"): "to let go",
+    ("coordination.k8s.io", "leases", "patch"): "to renew, and to let go",
     ("", "events", "create"): "to tell a person",
     ("", "events", "patch"): "to count one up",
     ("", "secrets", "get"): "what is to be copied",
@@ -89,7 +83,9 @@ def test_the_cluster_role_grants_what_is_used_and_no_more() -> None:
 
 def test_a_namespaced_install_grants_the_same_in_its_namespaces_only() -> None:
     manifests = render({"watchNamespaces": ["shop", "billing"], "namespaces": [{"name": "shop"}]})
-    watching = [one for one in manifests if one["kind"] == "Role" and one["metadata"]["name"].endswith("-watch")]
+    watching = [
+        one for one in manifests if one["kind"] == "Role" and one["metadata"]["name"] == "jetmill-operator-watch"
+    ]
     assert {one["metadata"]["namespace"] for one in watching} == {"shop", "billing"}
     for role in watching:
         assert grants(role) == {*WATCHED, *COPIES}
@@ -141,14 +137,31 @@ def test_people_who_may_view_edit_or_administer_may_do_so_with_jobs() -> None:
         assert {verb for _, _, verb in grants(found)} == verbs
 
 
-def test_the_clean_up_may_stop_the_operator_and_what_the_operator_may() -> None:
+def test_the_test_may_make_and_remove_its_one_job() -> None:
+    role = find(render(), "Role", "jetmill-test")
+    assert grants(role) == {("jetmill.dev", "jobs", verb) for verb in ("create", "get", "delete")}
+    assert [rule.get("resourceNames") for rule in role["rules"]] == [None, ["jetmill-test"]]
+
+
+def test_the_clean_up_may_stop_the_operator_and_remove_what_it_made() -> None:
     manifests = render()
     role = find(manifests, "Role", "jetmill-cleanup")
     assert grants(role) == {
-        ("apps", "deployments/scale", "get"),
         ("apps", "deployments/scale", "patch"),
-        ("", "pods", "get"),
         ("", "pods", "list"),
+        ("coordination.k8s.io", "leases", "delete"),
     }
-    binding = find(manifests, "ClusterRoleBinding", "jetmill:jetmill-cleanup")
-    assert binding["roleRef"]["name"] == "jetmill:jetmill-operator"
+    assert grants(find(manifests, "ClusterRole", "jetmill:jetmill-cleanup")) == {
+        *(
+            ("jetmill.dev", kind, verb)
+            for kind in ("jobs", "scheduledjobs", "webhooks")
+            for verb in ("get", "list", "patch")
+        ),
+        *(
+            (group, kind, verb)
+            for group, kind in (("apps", "deployments"), ("policy", "poddisruptionbudgets"), ("", "serviceaccounts"))
+            for verb in ("list", "delete")
+        ),
+        ("", "secrets", "get"),
+        ("", "secrets", "delete"),
+    }

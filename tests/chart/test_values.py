@@ -83,7 +83,8 @@ def leaves(schema: dict[str, Any], definitions: dict[str, Any], path: str = "") 
         yield from leaves(inner, definitions, f"{path}.{key}".lstrip("."))
 
 
-def test_schema_and_defaults_know_the_same_values_and_each_is_described() -> None:
+def test_schema_and_defaults_know_the_same_values_and_each_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(CHART.parent))
     read_values = runpy.run_path(str(CHART.parent / "generate.py"))["read_values"]
     schema = json.loads((CHART / "values.schema.json").read_text())
     text = (CHART / "values.yaml").read_text()

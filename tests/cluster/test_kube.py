@@ -16,7 +16,7 @@ from jetmill_operator.cluster.credential import Credential, find_credential
 from jetmill_operator.cluster.errors import AbsentError, ForbiddenError, InvalidError, NotLeaderError, UnavailableError
 from jetmill_operator.cluster.fence import FencedCluster
 from jetmill_operator.cluster.kube import KubeCluster
-from jetmill_operator.cluster.ports import SERVICE_ACCOUNT, Body, Kind, path_of
+from jetmill_operator.cluster.ports import LEASE, SERVICE_ACCOUNT, Body, Kind, path_of
 from jetmill_operator.cluster.rest import WRITERS, Request, Rest
 from support.faultproxy import FaultProxy
 from support.kube import MANAGER, PROBE
@@ -134,7 +134,11 @@ async def test_an_invalid_value_names_its_field(kube, namespace) -> None:
     assert caught.value.field == "spec.size"
 
 
-async def test_at_most_four_writes_are_under_way(through, proxy, namespace) -> None:
+async def test_at_most_four_writes_are_under_way_and_a_lease_does_not_queue_behind_them(
+    through, proxy, namespace
+) -> None:
+    head = {"name": "one", "namespace": namespace}
+    await through.create(LEASE, {"apiVersion": LEASE.api_version, "kind": LEASE.name, "metadata": head})
     fault = proxy.fail("PATCH", "/probes", hangs=True, times=100)
     writes = [
         asyncio.create_task(through.apply(PROBE, make(namespace, f"probe-{number}"), manager=MANAGER))
@@ -144,6 +148,7 @@ async def test_at_most_four_writes_are_under_way(through, proxy, namespace) -> N
     for _ in range(10):
         assert await through.list(PROBE) == []  # reads pass
     assert fault.seen == WRITERS
+    await soon(through.patch(LEASE, namespace, "one", {"spec": {"holderIdentity": "one"}}))
     for write in writes:
         write.cancel()
     await asyncio.gather(*writes, return_exceptions=True)

@@ -12,13 +12,13 @@ import pytest
 
 from jetmill_operator.cluster.credential import Credential
 from jetmill_operator.cluster.kube import KubeCluster
-from jetmill_operator.cluster.ports import DEPLOYMENT, Body, EventType, Kind
+from jetmill_operator.cluster.ports import DEPLOYMENT, POD, SERVICE_ACCOUNT, Body, EventType, Kind
 from jetmill_operator.reconcile.sentinel import DeadWatchError, Sentinel
 from jetmill_operator.reconcile.watch import MANAGED, Watch, Watched, WatchEndedError
 from support.kube import MANAGER, PROBE
 from support.wait import eventually, soon
 
-KINDS = (Watched(PROBE, quiet=True), Watched(DEPLOYMENT, MANAGED))
+KINDS = (Watched(PROBE, quiet=True), Watched(DEPLOYMENT, MANAGED), Watched(POD, MANAGED))
 
 
 class Observed:
@@ -97,8 +97,9 @@ async def test_a_status_that_was_written_is_not_told(observe, probe) -> None:
 
 async def test_only_children_of_ours_are_told(observe, kube, namespace) -> None:
     observed = await observe()
+    await eventually(lambda: kube.get(SERVICE_ACCOUNT, namespace, "default"), what="what pods run as")
     for name, labels in (("theirs", {}), ("ours", MANAGED)):
-        pod = {
+        pod: Body = {
             "metadata": {"labels": {"app": name}},
             "spec": {"containers": [{"name": "worker", "image": "busybox:1.35"}]},
         }
@@ -106,8 +107,12 @@ async def test_only_children_of_ours_are_told(observe, kube, namespace) -> None:
         spec = {"replicas": 0, "selector": {"matchLabels": {"app": name}}, "template": pod}
         body = {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.name, "metadata": head, "spec": spec}
         await kube.apply(DEPLOYMENT, body, manager=MANAGER)
+        spec = {**pod["spec"], "nodeSelector": {"no": "where"}}
+        head = {**head, "name": f"pod-of-{name}"}
+        await kube.create(POD, {"apiVersion": "v1", "kind": "Pod", "metadata": head, "spec": spec})
     await eventually(observed.told("ADDED", "ours"))
-    assert all(name == "ours" for _, name in observed.events)
+    await eventually(observed.told("ADDED", "pod-of-ours"))
+    assert {name for _, name in observed.events} == {"ours", "pod-of-ours"}
 
 
 async def test_live_events_come_soon(observe, probe) -> None:
@@ -209,6 +214,13 @@ async def test_a_stream_that_falls_silent_is_opened_anew(observe, probe, proxy) 
     await eventually(lambda: proxy.count("GET", "/probes") > streams, what="another stream")
     proxy.open.set()
     await eventually(observed.told("ADDED", "new"))
+
+
+async def test_a_slow_stream_is_read_to_its_end(observe, probe, proxy) -> None:
+    observed = await observe(proxy.credential())
+    proxy.trickle = True
+    await probe("slow", spec={"text": "x" * 500})
+    await eventually(observed.told("ADDED", "slow"))
 
 
 async def test_the_age_of_a_silent_watch_grows(observe, probe, proxy) -> None:

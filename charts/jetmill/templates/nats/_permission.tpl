@@ -87,6 +87,8 @@ publish: {
     "$JS.API.STREAM.MSG.GET.OBJ_jm_{{ .namespace }}_payloads"
     "$JS.API.DIRECT.GET.OBJ_jm_{{ .namespace }}_payloads"
     "$O.jm_{{ .namespace }}_payloads.>"
+    "$JS.API.CONSUMER.INFO.*.*"
+    "$JS.API.DIRECT.GET.KV_jm_{{ .namespace }}_workers"
     "jm.{{ .namespace }}.event.>"
     "jm.{{ .namespace }}.wake.*"
     "jm.{{ .namespace }}.cancel.*"

@@ -34,8 +34,8 @@ class Access:
     def ssl_context(self) -> ssl.SSLContext:
         """Build what verifies the server, and shows our certificate if we have one."""
         context = ssl.create_default_context(cafile=self.ca_file)
-        # From Python 3.13 on a CA without the extensions of RFC 5280 is refused; clusters have such, and no other client
-        # of Kubernetes minds.
+        # From Python 3.13 on a CA without the extensions of RFC 5280 is refused; clusters have such, and no other
+        # client of Kubernetes minds.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if not self.verify:
             context.check_hostname = False

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from jetmill_operator.cluster.errors import AbsentError, ConflictError, UnavailableError
 from jetmill_operator.cluster.field import Path
-from jetmill_operator.cluster.ports import OPERATOR, Body, Kind, path_of
+from jetmill_operator.cluster.ports import LEASE, OPERATOR, Body, Kind, path_of
 from jetmill_operator.cluster.rest import EXPIRED, Request, Rest
 
 APPLY = "application/apply-patch+yaml"
@@ -94,8 +94,8 @@ class KubeCluster:
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = OPERATOR) -> Body:
         """See `Cluster.patch`."""
-        params = {"fieldManager": manager}
-        return _strip(await self._rest.ask(Request("PATCH", path_of(kind, namespace, name), params, patch, MERGE)))
+        path, params = path_of(kind, namespace, name), {"fieldManager": manager}
+        return _strip(await self._rest.ask(Request("PATCH", path, params, patch, MERGE, urgent=kind == LEASE)))
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """See `Cluster.delete`."""

@@ -53,6 +53,8 @@ class Request:
     body: Any = None
     content_type: str = "application/json"
     accept: str = "application/json"
+    urgent: bool = False
+    """A write that does not queue behind others: a lease is renewed in time or not at all."""
 
     @property
     def is_write(self) -> bool:
@@ -129,7 +131,7 @@ class Rest:
         return decoded
 
     async def _send(self, request: Request) -> httpx.Response:
-        if not request.is_write:
+        if not request.is_write or request.urgent:
             return await self._exchange(request)
         async with self._writers:
             return await self._exchange(request)

@@ -248,7 +248,8 @@ class JobReconciler:
             scaling=None if sighting is None else sighting.scaling,
         )
         wait = self._decide_wait(key, now)
-        if wait is not None and wait > SOON_SECONDS:
+        # Who waits for a person is looked at every minute: to say when would be a write each time.
+        if wait is not None and wait > SOON_SECONDS and now.stalled is None:
             view = replace(view, retry_time=self._decide_retry_time(now.body, wait))
         left = await self._publish(key, now.body, view, sighting)
         waits = [seconds for seconds in (wait, left) if seconds is not None]

@@ -41,17 +41,6 @@ from jetmill_operator.reconcile.sentinel import Sentinel
 from jetmill_operator.reconcile.settings import OperatorSettings
 from jetmill_operator.reconcile.team import Parts, Team
 
-EVENTS: Mapping[str, str] = {
-    "operator_started": "The process begins; `identity` is what it calls itself.",
-    "operator_standing_by": "It waits for the lease.",
-    "operator_leading": "It has the lease, and reconciles `jobs` Jobs.",
-    "operator_stopping": "It was told to stop.",
-    "operator_stopped": "It has given the lease back.",
-    "operator_failed": "It ends with status 1, and has to be started again; `error` says why.",
-    "nats_not_reached": "The first connection to NATS failed; it is tried again.",
-    "nats_lost": "The connection has been away for ten seconds: every Job's status will say so.",
-    "nats_regained": "It is back: every Job is looked at.",
-}
 RETRY_SECONDS = 2.0
 AWAY_SECONDS = 10.0
 """A connection that is away for less is not worth a write to every Job."""

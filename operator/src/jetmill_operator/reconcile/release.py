@@ -2,7 +2,7 @@
 
 In order: the operator's Deployment goes to zero, and its pods are waited for, or it would put finalizers back; then
 finalizers come off every object of our kinds; then what the operator made goes: workers' Deployments, their
-PodDisruptionBudgets and ServiceAccounts, and copies of Secrets. What people declared stays, and its streams: an
+PodDisruptionBudgets and ServiceAccounts, copies of Secrets, the Lease. What people declared stays, and its streams: an
 operator that is installed again makes the workers anew. Each step may be done again.
 """
 
@@ -19,6 +19,7 @@ from jetmill_operator.cluster.ports import (
     BUDGET,
     DEPLOYMENT,
     JOB,
+    LEASE,
     OPERATOR,
     POD,
     SCHEDULED_JOB,
@@ -48,6 +49,8 @@ class Installation:
     deployment: str
     labels: Mapping[str, str]
     """What selects its pods."""
+    lease: str
+    """Its Lease."""
 
 
 def without_finalizer(body: Body) -> Body | None:
@@ -79,6 +82,7 @@ async def release(cluster: Cluster, installation: Installation, copies: SecretCo
                 await cluster.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
                 log.info("removed", kind=kind.name, namespace=meta["namespace"], name=meta["name"])
     await copies.remove()
+    await cluster.delete(LEASE, installation.namespace, installation.lease)
 
 
 async def stop_operator(cluster: Cluster, installation: Installation) -> None:

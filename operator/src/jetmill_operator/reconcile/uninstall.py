@@ -29,7 +29,9 @@ def release(
 
     async def run() -> None:
         settings = settings_from_env()
-        installation = steps.Installation(settings.pod_namespace, deployment, parse_selector(selector))
+        installation = steps.Installation(
+            settings.pod_namespace, deployment, parse_selector(selector), lease=settings.lease_name
+        )
         async with Rest(find_credential(kubeconfig=settings.kubeconfig)) as rest:
             cluster = KubeCluster(rest, namespaces=settings.namespaces)
             copies = SecretCopier(cluster, settings.secrets, namespace=settings.pod_namespace)

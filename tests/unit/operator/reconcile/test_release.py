@@ -10,7 +10,7 @@ import pytest
 from jetmill.errors import ConfigError
 from jetmill_operator.cluster.errors import ConflictError
 from jetmill_operator.cluster.local import LocalCluster
-from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, OPERATOR, POD, SECRET, WEBHOOK, Body, Kind
+from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, LEASE, OPERATOR, POD, SECRET, WEBHOOK, Body, Kind
 from jetmill_operator.reconcile.release import Installation, release, take_off, without_finalizer
 from jetmill_operator.reconcile.secret import SecretCopier
 from jetmill_operator.reconcile.settings import SecretCopy
@@ -20,7 +20,7 @@ from support.wait import eventually, soon
 
 HOME = "jetmill"
 COPY = SecretCopy("shop", "worker-shop", "worker")
-INSTALLATION = Installation(HOME, "jetmill-operator", {"part": "operator"})
+INSTALLATION = Installation(HOME, "jetmill-operator", {"part": "operator"}, lease="jetmill-operator")
 
 
 def body(kind: Kind, name: str, namespace: str = "shop", **metadata: Any) -> Body:
@@ -58,6 +58,7 @@ async def test_what_was_made_goes_and_what_was_declared_stays_free_of_finalizers
     cluster = await make_world()
     copies = SecretCopier(cluster, [COPY], namespace=HOME)
     await copies.copy(COPY)
+    await cluster.create(LEASE, body(LEASE, "jetmill-operator", HOME))
     assert await cluster.get(SECRET, "shop", "worker") is not None
     for _ in range(2):  # again is no harm
         await release(cluster, INSTALLATION, copies)
@@ -70,6 +71,7 @@ async def test_what_was_made_goes_and_what_was_declared_stays_free_of_finalizers
         assert [one["metadata"]["name"] for one in await cluster.list(DEPLOYMENT, namespace="shop")] == ["somebodys"]
         assert await cluster.get(SECRET, "shop", "worker") is None
         assert await cluster.get(SECRET, HOME, "worker-shop") is not None
+        assert await cluster.get(LEASE, HOME, "jetmill-operator") is None
 
 
 async def test_no_finalizer_is_touched_while_the_operator_could_put_it_back() -> None:

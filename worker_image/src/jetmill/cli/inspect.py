@@ -100,10 +100,12 @@ def version(output: Output = Format.TABLE) -> None:
 async def find_causes(client: Client, name: str) -> list[Cause]:
     """Look at a Job, or else at the job of that id."""
     from jetmill.cli.cause import decide_causes, decide_job_causes
+    from jetmill.cli.hook import ask_others
     from jetmill.ledger.gate import hash_key
 
     if any(settings.job == name for settings in await client.jobs()):
-        return decide_job_causes(await _observe(client, name))
+        causes = decide_job_causes(await _observe(client, name))
+        return causes + await ask_others(name, client.settings.namespace)
     try:
         status = await client.status(name)
     except JobNotFoundError as err:

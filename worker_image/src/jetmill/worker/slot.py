@@ -285,10 +285,12 @@ class Slots:
         if settled is None:
             self._spawn(self._settle(attempt, outcome, sent))
             return
-        failed = self._count(attempt, settled)
-        if failed is not None:
-            self._spawn(self._tell_failed(attempt.served, attempt.context, failed))
-        self._finish(attempt.claim.delivery)
+        try:
+            failed = self._count(attempt, settled)
+            if failed is not None:
+                self._spawn(self._tell_failed(attempt.served, attempt.context, failed))
+        finally:
+            self._finish(attempt.claim.delivery)
 
     async def _settle(self, attempt: Attempt, outcome: Outcome, sent: Sent | None) -> None:
         """Settle what could not be settled at once."""

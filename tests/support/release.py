@@ -1,0 +1,109 @@
+"""Helm and kubectl on the cluster for tests, and a release of the chart with pods of images that were loaded there.
+
+Images are `jetmill/operator`, `jetmill/worker` and `jetmill/shop` of the tag JETMILL_TEST_IMAGE_TAG (`dev`: `make
+images`, `docker build -t jetmill/shop:dev examples/shop`), and NATS. On a cluster that others use at the same time, set
+JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.chart import CHART
+from support.nats import find_free_port
+
+TAG = os.environ.get("JETMILL_TEST_IMAGE_TAG", "dev")
+SHARED = os.environ.get("JETMILL_TEST_SHARED", "") not in ("", "0")
+PATIENCE = "150s"
+
+
+def find_tool(name: str) -> str:
+    """A program on the PATH; skips the test without."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"there is no {name}: install it, and put it on the PATH")
+    return found
+
+
+@dataclass
+class Release:
+    """One release of the chart, in a namespace of its own, for the jobs of another one."""
+
+    kubeconfig: Path
+    folder: Path
+    name: str = "jetmill"
+    home: str = field(default_factory=lambda: f"jm-e2e-{secrets.token_hex(3)}")
+
+    @property
+    def shop(self) -> str:
+        """The namespace of its Jobs."""
+        return f"{self.home}-shop"
+
+    def values(self, **changes: Any) -> dict[str, Any]:
+        """Defaults, but for which images there are and which namespaces."""
+        return {
+            "operator": {"image": {"tag": TAG}},
+            "tests": {"image": {"tag": TAG}},
+            "namespaces": [{"name": self.shop}],
+            **({"watchNamespaces": [self.shop]} if SHARED else {}),
+            **changes,
+        }
+
+    def install(self, **changes: Any) -> None:
+        """Install it, or upgrade it with changed values; returns when its pods are ready."""
+        path = self.folder / "values.yaml"
+        path.write_text(yaml.safe_dump(self.values(**changes)))
+        # Definitions that other tests have applied become the release's own.
+        self.helm("upgrade", "--install", "--take-ownership", "--wait", "-f", str(path), self.name, str(CHART))
+
+    def helm(self, *arguments: str) -> str:
+        """Run Helm in the release's namespace; its output."""
+        patience = () if arguments[0] == "list" else ("--timeout", PATIENCE)
+        return self._run(find_tool("helm"), "--namespace", self.home, *arguments, *patience)
+
+    def kubectl(self, *arguments: str, namespace: str | None = None, text: str | None = None) -> str:
+        """Run kubectl in a namespace (that of the Jobs); its output."""
+        return self._run(find_tool("kubectl"), "--namespace", namespace or self.shop, *arguments, text=text)
+
+    def get(self, what: str, *arguments: str, namespace: str | None = None) -> list[dict[str, Any]]:
+        """The objects of a kind, or of several parted by commas."""
+        answer = self.kubectl("get", what, "-o", "json", *arguments, namespace=namespace)
+        return list(json.loads(answer)["items"])
+
+    @contextmanager
+    def forwarded(self) -> Iterator[dict[str, str]]:
+        """The environment of a client on this machine, as the notes of the chart say it."""
+        port = find_free_port()
+        command = [find_tool("kubectl"), "-n", self.home, "port-forward", f"service/{self.name}-nats", f"{port}:4222"]
+        secret = json.loads(self.kubectl("get", "secret", f"{self.name}-nats-producer", "-o", "json"))["data"]
+        login = {key: base64.b64decode(value).decode() for key, value in secret.items() if key.startswith("JETMILL_")}
+        with subprocess.Popen(command, env=self._environ(), stdout=subprocess.PIPE, text=True) as forward:
+            try:
+                assert forward.stdout is not None
+                assert "Forwarding" in forward.stdout.readline()
+                yield {**os.environ, **login, "JETMILL_NATS_URL": f"nats://127.0.0.1:{port}"}
+            finally:
+                forward.terminate()
+
+    def _environ(self) -> dict[str, str]:
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+
+    def _run(self, *command: str, text: str | None = None) -> str:
+        done = subprocess.run(
+            command, env=self._environ(), input=text, capture_output=True, text=True, check=False, timeout=240
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        return done.stdout
