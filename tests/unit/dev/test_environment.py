@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jetmill.errors import InputError
+from jetmill_operator.cluster.ports import Body
 from jetmill_operator.dev.environment import build_worker_environment
 
 SOURCES = {
@@ -16,14 +17,14 @@ SOURCES = {
 FOLDER = Path("/shop")
 
 
-def build(env: list | None = None, env_from: list | None = None, **environ: str) -> dict[str, str]:
+def build(env: list[Body] | None = None, env_from: list[Body] | None = None, **environ: str) -> dict[str, str]:
     container = {"name": "worker", "env": env or [], "envFrom": env_from or []}
     meta = {"name": "mail-1", "namespace": "bank", "labels": {"team": "a"}}
     pod = {"metadata": meta, "spec": {"containers": [{"name": "sidecar"}, container]}}
     return build_worker_environment(pod, FOLDER, SOURCES, url="nats://here", environ=environ)
 
 
-def refer(kind: str, name: str, key: str, **more: object) -> dict:
+def refer(kind: str, name: str, key: str, **more: object) -> Body:
     return {"name": "A", "valueFrom": {kind: {"name": name, "key": key, **more}}}
 
 
@@ -71,7 +72,7 @@ def test_a_variable_that_cannot_be_known_keeps_the_worker_from_starting(variable
 
 
 def test_whole_secrets_and_config_maps_become_variables_and_env_outranks_them():
-    env_from = [{"secretRef": {"name": "shop"}}, {"prefix": "P_", "configMapRef": {"name": "shop"}}]
+    env_from: list[Body] = [{"secretRef": {"name": "shop"}}, {"prefix": "P_", "configMapRef": {"name": "shop"}}]
     built = build([{"name": "user", "value": "bob"}], [*env_from, {"secretRef": {"name": "none"}}])
     assert {name: built.get(name) for name in ("token", "user", "P_level", "P_no-name")} == {
         "token": "s3cret",

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from jetmill_operator.cluster.local import LocalCluster
-from jetmill_operator.cluster.ports import DEPLOYMENT, JOB
-from jetmill_operator.dev.folder import CODE, IMAGE, Folder
+from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, Body
+from jetmill_operator.dev.folder import IMAGE, Folder
 from jetmill_operator.dev.manifest import Manifests, read_manifests
+from jetmill_operator.dev.runner import CODE
 from jetmill_operator.dev.screen import Screen
 
 TEXT = "apiVersion: jetmill.dev/v1alpha1\nkind: Job\nmetadata: {{name: {name}}}\nspec: {{handler: 'a:b'{more}}}\n"
@@ -39,7 +40,7 @@ class Bench:
             (self.path / "secret.yaml").write_text(SECRET.format(token=token))
         return read_manifests(self.path, namespace="shop")
 
-    async def apply(self, *, code: bool = False, token: str = "", **files: str) -> dict[str, dict]:
+    async def apply(self, *, code: bool = False, token: str = "", **files: str) -> dict[str, Body]:
         await self.folder.apply(self.read(token=token, **files), code=code)
         return {body["metadata"]["name"]: body for body in await self.cluster.list(JOB)}
 

@@ -27,7 +27,7 @@ class Ear:
         conditions = [{"type": "QueueReady", "status": queue}]
         status = {"observedGeneration": observed or generation, "conditions": conditions}
         body = {"metadata": {"name": "mail", "generation": generation}, "spec": spec, "status": status}
-        self.reporter.notice(JOB, event, body)  # type: ignore[arg-type]
+        self.reporter.notice(JOB, event, body)
 
     @property
     def said(self) -> list[str]:

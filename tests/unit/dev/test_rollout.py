@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jetmill_operator.cluster.ports import Body
 from jetmill_operator.dev.rollout import PodPlan, Replica, build_status, name_edition, plan_pods
 from jetmill_operator.policy.crew import PodSeen
 
@@ -63,7 +64,7 @@ def test_a_rollout_ends_and_never_has_fewer_ready_workers_than_before(replicas):
     assert [one.edition for one in pods.values()] == ["new"] * replicas
 
 
-def make_deployment(**template: object) -> dict:
+def make_deployment(**template: object) -> Body:
     return {"metadata": {"generation": 4}, "spec": {"replicas": 2, "template": {"metadata": {}, **template}}}
 
 
