@@ -34,7 +34,7 @@ imports: $(STAMP) ## Which module may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
 unit: $(STAMP) ## Tests without any I/O of ours
-	$(PYTEST) tests/unit
+	$(PYTEST) -n 2 tests/unit
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server
