@@ -121,6 +121,11 @@ class Scaler:
         self._steps: WorkQueue[Key] = WorkQueue(self.retire, workers=AT_ONCE)
         self._sleepers = Sleepers(parts.buses.of, on_wake=self._looks.add, on_blind=self._note_blind)
 
+    @property
+    def resting(self) -> int:
+        """Jobs at zero with nothing to do: nobody looks at them until something tells to."""
+        return self._sleepers.resting
+
     async def run(self) -> None:
         """Scale until cancelled; raises NotLeaderError."""
         self._cache.on_change = self._looks.add
