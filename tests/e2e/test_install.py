@@ -47,6 +47,10 @@ def workers(release: Release) -> dict[str, int]:
     return {one["metadata"]["labels"]["jetmill.dev/job"]: one["spec"]["replicas"] for one in found}
 
 
+def names(found: list[dict[str, Any]]) -> list[str]:
+    return [f"{one['kind']}/{one['metadata']['name']}" for one in found]
+
+
 def test_pods_are_ready_and_nothing_was_forbidden(release: Release) -> None:
     pods = release.get("pods", namespace=release.home)
     assert len(pods) == 2
@@ -56,8 +60,10 @@ def test_pods_are_ready_and_nothing_was_forbidden(release: Release) -> None:
 
 
 def test_the_charts_own_test_runs_a_real_job_and_leaves_nothing(release: Release) -> None:
+    kinds = "jobs.jetmill.dev,pods,roles,rolebindings"
+    before = names(release.get(kinds))
     assert "Phase:          Succeeded" in release.helm("test", release.name)
-    assert release.get("jobs.jetmill.dev,pods,roles,rolebindings") == []
+    assert names(release.get(kinds)) == before
 
 
 def test_jobs_become_ready_without_a_pod(release: Release) -> None:
@@ -139,7 +145,7 @@ async def test_an_upgrade_that_adds_a_namespace_restarts_no_nats(release: Releas
 def test_an_uninstall_leaves_what_keep_says_and_nothing_else(release: Release) -> None:
     release.helm("uninstall", release.name, "--wait")
     left = release.get("deployments,statefulsets,services,secrets,leases,roles,rolebindings", namespace=release.home)
-    assert [f"{one['kind']}/{one['metadata']['name']}" for one in left] == []
+    assert names(left) == []
     assert release.get("deployments,secrets,poddisruptionbudgets,roles,rolebindings") == []
     jobs = release.get("jobs.jetmill.dev")
     assert {one["metadata"]["name"] for one in jobs} == set(JOBS)
