@@ -42,7 +42,7 @@ from jetmill_operator.dev.runner import Launch, Runner
 from jetmill_operator.dev.screen import Screen
 from jetmill_operator.dev.secret import write_private
 from jetmill_operator.dev.server import DevServer
-from jetmill_operator.dev.watch import Changes, watch
+from jetmill_operator.dev.watch import Changes, Stamps, take_stamps, watch
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.metric import Metrics
@@ -129,6 +129,7 @@ class Session:
                 loop.remove_signal_handler(number)
 
     async def _serve(self) -> None:
+        since = await asyncio.to_thread(take_stamps, self.options.folder)
         found = read_manifests(self.options.folder)
         self.namespace = decide_namespace(found, asked=self.options.namespace)
         cluster = LocalCluster(new_uid=derive_uid)
@@ -138,7 +139,7 @@ class Session:
             await self._server.start()
             trunk = await connect_trunk(BusOptions(url=self._server.url, name="jetmill dev"))
             try:
-                await self._work(self._build_world(cluster, folder, trunk), manifests)
+                await self._work(self._build_world(cluster, folder, trunk), manifests, since)
             finally:
                 await trunk.close()
         finally:
@@ -159,7 +160,7 @@ class Session:
             cluster.watch(listener)
         return _World(bus, cluster, team, folder, runner, reporter)
 
-    async def _work(self, world: _World, manifests: Manifests) -> None:
+    async def _work(self, world: _World, manifests: Manifests, since: tuple[Stamps, Stamps]) -> None:
         try:
             await world.bus.admin.apply_namespace()
             await self._apply(world, manifests)
@@ -169,7 +170,7 @@ class Session:
                 run_scaler(world.team.parts),
                 Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
                 world.runner.run(),
-                self._follow(world),
+                self._follow(world, since),
                 self._guard(world.team),
                 self._stop.wait(),
             )
@@ -184,11 +185,11 @@ class Session:
             self._screen.reserve(name)
         await world.folder.apply(manifests, code=code)
 
-    async def _follow(self, world: _World) -> None:
+    async def _follow(self, world: _World, since: tuple[Stamps, Stamps]) -> None:
         """Say that all is ready, then obey what changes in the folder; with `once` until nothing is left."""
         await world.reporter.wait_for(world.folder.declared)
         self._say_ready(world)
-        changes = watch(self.options.folder, stop=self._stop)
+        changes = watch(self.options.folder, since=since, stop=self._stop)
         done = asyncio.create_task(self._leave_when_done(world)) if self.options.once else None
         try:
             async with contextlib.aclosing(changes):
