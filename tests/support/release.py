@@ -2,7 +2,8 @@
 
 Images are `jetmill/operator`, `jetmill/worker` and `jetmill/shop` of the tag JETMILL_TEST_IMAGE_TAG (`dev`: `make
 images`, `docker build -t jetmill/shop:dev examples/shop`), and NATS. On a cluster that others use at the same time, set
-JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only.
+JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only. JETMILL_TEST_RELEASE names the namespace of a release that is
+there (that of its Jobs is called the same, with `-shop`): tests then go on with it, and leave it.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ import pytest
 import yaml
 
 from support.chart import CHART
+from support.door import Door
 from support.nats import find_free_port
 
 TAG = os.environ.get("JETMILL_TEST_IMAGE_TAG", "dev")
 SHARED = os.environ.get("JETMILL_TEST_SHARED", "") not in ("", "0")
+STANDING = os.environ.get("JETMILL_TEST_RELEASE", "")
 PATIENCE = "150s"
 
 
@@ -45,7 +48,7 @@ class Release:
     kubeconfig: Path
     folder: Path
     name: str = "jetmill"
-    home: str = field(default_factory=lambda: f"jm-e2e-{secrets.token_hex(3)}")
+    home: str = field(default_factory=lambda: STANDING or f"jm-e2e-{secrets.token_hex(3)}")
 
     @property
     def shop(self) -> str:
@@ -90,13 +93,8 @@ class Release:
         command = [find_tool("kubectl"), "-n", self.home, "port-forward", f"service/{self.name}-nats", f"{port}:4222"]
         secret = json.loads(self.kubectl("get", "secret", f"{self.name}-nats-producer", "-o", "json"))["data"]
         login = {key: base64.b64decode(value).decode() for key, value in secret.items() if key.startswith("JETMILL_")}
-        with subprocess.Popen(command, env=self._environ(), stdout=subprocess.PIPE, text=True) as forward:
-            try:
-                assert forward.stdout is not None
-                assert "Forwarding" in forward.stdout.readline()
-                yield {**os.environ, **login, "JETMILL_NATS_URL": f"nats://127.0.0.1:{port}"}
-            finally:
-                forward.terminate()
+        with Door(command, environ=self._environ()):
+            yield {**os.environ, **login, "JETMILL_NATS_URL": f"nats://127.0.0.1:{port}"}
 
     def _environ(self) -> dict[str, str]:
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
