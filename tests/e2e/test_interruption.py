@@ -120,7 +120,7 @@ async def test_nothing_is_lost_when_the_pod_of_nats_goes(yard: Yard, note_figure
     job, _ = await declare_two(yard, timeoutSeconds=60)
     await yard.enqueue(job, *[{"seconds": number / 4} for number in range(40)])
     nats = f"pod/{yard.release.name}-nats-0"
-    await yard.kubectl("delete", nats, "--grace-period=0", "--force", namespace=yard.release.home)
+    await yard.kubectl("delete", nats, "--wait=false", namespace=yard.release.home)
     for _ in range(20):
         await yard.enqueue(job, *[{"seconds": 0.5}] * 2)
     chains = await yard.reckon()
