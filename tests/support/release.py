@@ -2,8 +2,8 @@
 
 Images are `jetmill/operator`, `jetmill/worker` and `jetmill/shop` of the tag JETMILL_TEST_IMAGE_TAG (`dev`: `make
 images`, `docker build -t jetmill/shop:dev examples/shop`), and NATS. On a cluster that others use at the same time, set
-JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only. JETMILL_TEST_RELEASE names the namespace of a release that is
-there (that of its Jobs is called the same, with `-shop`): tests then go on with it, and leave it.
+JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only. JETMILL_TEST_RELEASE names the namespace
+of a release that is there (that of its Jobs is called the same, with `-shop`): tests then go on with it, and leave it.
 """
 
 from __future__ import annotations
