@@ -117,7 +117,8 @@ async def _send_waves(yard: Yard, plan: Plan, names: list[str]) -> None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     for wave in range(plan.waves):
-        await yard.until(lambda due=begun + wave * plan.every_seconds: loop.time() >= due, what="the next wave")
+        due = begun + wave * plan.every_seconds
+        await yard.until(lambda due=due: bool(loop.time() >= due), what="the next wave")  # type: ignore[misc]
         for name in names:
             naps = [{"seconds": chance.uniform(plan.shortest, plan.longest)} for _ in range(plan.per_wave)]
             await yard.enqueue(name, *naps)
