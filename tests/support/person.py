@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from jetmill_operator.cluster.kube import KubeCluster
@@ -19,6 +20,11 @@ class Person:
     def __init__(self, kube: KubeCluster, namespace: str) -> None:
         self.kube = kube
         self.namespace = namespace
+        self._numbers = count(1)
+
+    def count(self) -> int:
+        """A number that was not used before."""
+        return next(self._numbers)
 
     async def declare(self, name: str = JOB_NAME, **spec: Any) -> Body:
         body = make_body(name, **spec)
