@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
+from jetmill.bus.connect import connect
+from jetmill.bus.ports import Ledger
 from jetmill.client.filter import Filter
 from jetmill.client.flow import RetryAfter
+from jetmill.errors import NoAnswerError
 from jetmill.ledger.reopen import reopen
 from jetmill.ledger.submit import Submission, submit
 from jetmill.ledger.verify import verify
@@ -19,7 +23,7 @@ from jetmill.protocol.outcome import Outcome, Retry, Succeeded
 from jetmill.protocol.record import Call, Entry, ErrorInfo
 from jetmill.protocol.state import State
 from jetmill.protocol.step import build_claim, build_success
-from jetmill.worker import JobContext, Worker
+from jetmill.worker import JobContext, Worker, WorkerSettings
 from jetmill.worker.served import Served
 from support.rig import Rig
 from support.wait import eventually, soon
@@ -177,6 +181,85 @@ async def test_a_handler_whose_claim_was_lost_makes_way_for_the_next_of_its_job(
     assert cancelled == [0, 1]
     assert (await last_of(rig, handle.id)).record.state is State.CANCELLED
     await is_emptied(worker)
+
+
+async def test_a_claim_under_way_when_its_worker_is_told_to_stop_is_settled_and_given_back(rig: Rig) -> None:
+    runs: list[int] = []
+
+    @rig.job
+    async def work(ctx: JobContext) -> None:
+        runs.append(ctx.attempt)
+
+    worker = await rig.start(settle_seconds=20.0)
+    slots = worker.service._slots
+    assert slots is not None
+    handle = await rig.client.enqueue(work, delay=10)
+    rig.world.faults.full = True  # claims are sent again and again
+    rig.world.clock.move(10)
+    await eventually(lambda: slots.tasks)
+    closing = asyncio.ensure_future(worker.close())
+    await eventually(lambda: slots.interrupting)
+    rig.world.faults.full = False
+    assert await soon(closing) is True
+    assert [entry.record.state for entry in await rig.bus.ledger.read_chain(handle.id)] == [
+        State.SCHEDULED,
+        State.RUNNING,
+        State.QUEUED,
+    ]
+    assert not runs
+
+
+class HeldLedger:
+    """A ledger that from some point on answers no append."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.holds = False
+        self.held: list[asyncio.Future[int]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def append(self, job_id: str, data: bytes, *, expected: int) -> asyncio.Future[int]:
+        if not self.holds:
+            return self._ledger.append(job_id, data, expected=expected)
+        self.held.append(asyncio.get_running_loop().create_future())
+        return self.held[-1]
+
+
+async def test_answers_that_come_when_nobody_waits_any_more_are_left_alone(rig: Rig) -> None:
+    started, go = asyncio.Event(), asyncio.Event()
+    noted: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noted.append(context))
+
+    @rig.job
+    async def work() -> None:
+        started.set()
+        await go.wait()
+
+    bus = await connect(rig.connection.bus_options())
+    ledger = HeldLedger(bus.ledger)
+    settings = WorkerSettings(connection=rig.connection, grace_seconds=0.0, stop_seconds=0.01, settle_seconds=0.01)
+    worker = Worker(settings=settings, registry=rig.registry, bus=replace(bus, ledger=cast("Ledger", ledger)))
+    await worker.start()
+    first = await rig.client.enqueue(work)
+    await soon(started.wait())
+    ledger.holds = True
+    go.set()
+    second = await rig.client.enqueue(work)
+    await eventually(lambda: len(ledger.held) == 2)  # an outcome and a claim
+    assert await soon(worker.close()) is False
+    while ledger.held:
+        ledger.held.pop().set_exception(NoAnswerError("the connection broke"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not noted
+    assert [(await last_of(rig, one.id)).record.state for one in (first, second)] == [State.RUNNING, State.QUEUED]
+    slots = worker.service._slots
+    assert slots is not None
+    assert not slots.tasks
+    await bus.link.close()
 
 
 async def test_a_push_for_a_job_whose_record_cannot_be_read_stops_nothing(rig: Rig) -> None:
