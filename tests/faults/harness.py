@@ -39,7 +39,7 @@ PHASE_ROUNDS = max(1, ROUNDS // 25)
 LEASE_SECONDS = 2.0
 FINISH_SECONDS = 60.0
 TESTS = Path(__file__).resolve().parent.parent
-NORMAL_JOBS = ("short", "long", "threaded", "flaky")
+NORMAL_JOBS = ("short", "long", "held", "threaded", "flaky")
 
 random_moment = random.Random()
 

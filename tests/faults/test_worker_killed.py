@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -67,11 +68,12 @@ async def test_a_job_goes_on_elsewhere_when_its_worker_dies_while_it_runs(field:
 
 
 @pytest.mark.timeout(60 + 20 * PHASE_ROUNDS)
-async def test_a_take_over_can_be_cut_short_as_well(field: Field) -> None:
-    for _ in range(PHASE_ROUNDS):
+async def test_a_take_over_can_be_cut_short_as_well(field: Field, tmp_path: Path) -> None:
+    for number in range(PHASE_ROUNDS):
+        go = tmp_path / f"go-{number}"  # the job ends when both workers have died under it, be they as slow as they may
         first = await field.start(concurrency=1)
         await field.ready(first)
-        (job_id,) = await field.enqueue("long", seconds=5)
+        (job_id,) = await field.enqueue("held", until=str(go))
         await field.started(job_id, by=first)
         second = await field.start(concurrency=1)
         second.proxy.arm(Phase.TAKEOVER, second.pid)
@@ -80,6 +82,7 @@ async def test_a_take_over_can_be_cut_short_as_well(field: Field) -> None:
         await soon(second.proxy.hit.wait())
         field.hit(Phase.TAKEOVER)
         await second.kill()
+        go.touch()
         third = await field.start()
         await field.ended()
         await third.kill()

@@ -90,7 +90,8 @@ class _Row:
     order: Order | None = None
     """A step down that waits or is under way."""
     retirement: Retirement | None = None
-    decision: Decision | None = None
+    ordered: Decision | None = None
+    """What the step was ordered for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,11 @@ class Scaler:
         self._looks: WorkQueue[Key] = WorkQueue(self.look, workers=AT_ONCE)
         self._steps: WorkQueue[Key] = WorkQueue(self.retire, workers=AT_ONCE)
         self._sleepers = Sleepers(parts.buses.of, on_wake=self._looks.add, on_blind=self._note_blind)
+
+    @property
+    def resting(self) -> int:
+        """Jobs at zero with nothing to do: nobody looks at them until something tells to."""
+        return self._sleepers.resting
 
     async def run(self) -> None:
         """Scale until cancelled; raises NotLeaderError."""
@@ -173,7 +179,7 @@ class Scaler:
             ready=deployment.ready,
             unschedulable=count_homeless(pods, now=self._parts.clock.now(), seconds=HOMELESS_SECONDS),
         )
-        decision = row.decision = decide_replicas(look.spec, row.state, seen)
+        decision = decide_replicas(look.spec, row.state, seen)
         row.state = decision.state
         if seen.valid:
             serving = [one for one in look.load.presences if look.key.name in one.jobs]
@@ -241,7 +247,7 @@ class Scaler:
         if surplus < 0:
             return await self._raise(look, decision)
         if surplus > 0 and look.deployment.steady:
-            await self._lower(look, surplus)
+            await self._lower(look, decision, surplus)
         elif row.asked:
             await apply_drains(self._parts.buses.of(look.key.namespace), DrainPlan(undo=tuple(row.asked)))
             row.asked = set()
@@ -265,7 +271,7 @@ class Scaler:
         await self._tell(look.job, decision, up=True)
         return LOOK_SECONDS
 
-    async def _lower(self, look: _Look, surplus: int) -> None:
+    async def _lower(self, look: _Look, decision: Decision, surplus: int) -> None:
         """Ask those that shall leave to drain; if some have, have them taken away."""
         row, key, pods = look.row, look.key, self._cache.pods(look.key)
         lost = list_lost(row.silent, time=look.time)
@@ -276,7 +282,7 @@ class Scaler:
         victims = removal.name_victims(drained)
         if find_endangered(pods, victims, lost=lost) or not (victims or removal.missing):
             return
-        row.order = Order(key, look.deployment, victims, removal.missing, lost)
+        row.order, row.ordered = Order(key, look.deployment, victims, removal.missing, lost), decision
         self._steps.add(key)
 
     async def retire(self, key: Key) -> None:
@@ -309,9 +315,9 @@ class Scaler:
         self._cache.note_scale(key, result.scale)
         row.expected = replicas = int(result.scale["spec"].get("replicas", 0))
         row.asked -= {victim.worker for victim in order.victims}
-        if job is not None and row.decision is not None:
-            figures = replace(row.decision.figures, before=order.deployment.replicas, after=replicas)
-            await self._tell(job, replace(row.decision, replicas=replicas, figures=figures), up=False)
+        if job is not None and row.ordered is not None:
+            figures = replace(row.ordered.figures, before=order.deployment.replicas, after=replicas)
+            await self._tell(job, replace(row.ordered, replicas=replicas, figures=figures), up=False)
         self._looks.add(key)
 
     # Telling
