@@ -60,7 +60,9 @@ async def test_jobs_of_a_pod_that_is_killed_are_taken_over(yard: Yard, note_figu
     assert count(chains, "attempt") == {1: 10}
     assert count(chains, "crashes") == {0: 5, 1: 5}
     gaps = [(chain.runs[1].time - chain.runs[0].time) / 1e6 for chain in chains if chain.crashes]
-    note_figure(f"taken over from a killed pod: {min(gaps):.1f} to {max(gaps):.1f} s after their first start, lease 6 s")
+    note_figure(
+        f"taken over from a killed pod: {min(gaps):.1f} to {max(gaps):.1f} s after their first start, lease 6 s"
+    )
 
 
 async def test_a_job_that_eats_its_pods_memory_becomes_poison_and_harms_no_other(yard: Yard) -> None:
@@ -135,9 +137,7 @@ async def test_nothing_is_lost_when_the_pod_of_the_operator_goes(yard: Yard, not
     ids = await yard.enqueue(job, *[{"seconds": 8}] * 12)
     await yard.running(ids, 4)
     selector = "app.kubernetes.io/component=operator"
-    await yard.kubectl(
-        "delete", "pod", "-l", selector, "--grace-period=0", "--force", namespace=yard.release.home
-    )
+    await yard.kubectl("delete", "pod", "-l", selector, "--grace-period=0", "--force", namespace=yard.release.home)
     idle = await yard.declare(scaling={"maxReplicas": 1, "cooldownSeconds": 0})  # answered by the one that comes
     woken = await yard.enqueue(idle, {"seconds": 0})
     chains = await yard.reckon()

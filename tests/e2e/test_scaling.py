@@ -127,6 +127,8 @@ async def _watch(yard: Yard, names: list[str], steps: Steps) -> None:
     """Note each Deployment's size, time and again."""
     while True:
         answer = await yard.kubectl("get", "deployments", "-l", "app.kubernetes.io/name=jetmill-worker", "-o", "json")
-        sizes = {one["metadata"]["labels"]["jetmill.dev/job"]: one["spec"]["replicas"] for one in json.loads(answer)["items"]}
+        sizes = {
+            one["metadata"]["labels"]["jetmill.dev/job"]: one["spec"]["replicas"] for one in json.loads(answer)["items"]
+        }
         steps.note({name: sizes.get(name, 0) for name in names})
         await asyncio.sleep(1.0)
