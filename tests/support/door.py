@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Self
 
 PAUSE_SECONDS = 0.5
 """Between two tries, while there is no pod to lead to."""
@@ -23,7 +24,7 @@ class Door:
         self._open = threading.Event()
         self._thread = threading.Thread(target=self._run, name="door", daemon=True)
 
-    def __enter__(self) -> Door:
+    def __enter__(self) -> Self:
         self._thread.start()
         if not self._open.wait(30):
             self.close()

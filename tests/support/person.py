@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from jetmill_operator.cluster.kube import KubeCluster
@@ -19,6 +20,11 @@ class Person:
     def __init__(self, kube: KubeCluster, namespace: str) -> None:
         self.kube = kube
         self.namespace = namespace
+        self._numbers = count(1)
+
+    def count(self) -> int:
+        """A number that was not used before."""
+        return next(self._numbers)
 
     async def declare(self, name: str = JOB_NAME, **spec: Any) -> Body:
         body = make_body(name, **spec)
@@ -28,10 +34,21 @@ class Person:
     async def get(self, kind: Kind = JOB, name: str = JOB_NAME) -> Body | None:
         return await self.kube.get(kind, self.namespace, name)
 
-    async def conditions(self, name: str = JOB_NAME) -> dict[str, str]:
+    async def make(self, kind: Kind, name: str, **parts: Any) -> Body:
+        """Create something that belongs to nobody else."""
+        head = {"name": name, "namespace": self.namespace}
+        body = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": head, **parts}
+        return await self.kube.create(kind, body, manager="kubectl")
+
+    async def read_conditions(self, name: str = JOB_NAME) -> dict[str, dict[str, str]]:
+        """By type."""
         body = await self.get(JOB, name)
-        found = ((body or {}).get("status") or {}).get("conditions") or []
-        return {one["type"]: f"{one['status']} {one['reason']}" for one in found}
+        return {one["type"]: one for one in ((body or {}).get("status") or {}).get("conditions") or []}
+
+    async def conditions(self, name: str = JOB_NAME) -> dict[str, str]:
+        """Status and reason, by type."""
+        found = await self.read_conditions(name)
+        return {kind: f"{one['status']} {one['reason']}" for kind, one in found.items()}
 
     async def sees(self, kind: str, wanted: str, name: str = JOB_NAME) -> None:
         async def look() -> bool:

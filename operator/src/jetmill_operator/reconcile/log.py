@@ -31,7 +31,7 @@ EVENTS: Mapping[str, str] = {
     "secret_not_copied": "A Secret could not be copied; it is tried again.",
     "scaled": "The autoscaler told a Deployment how many workers to have; `why` has the numbers.",
     "not_scaled": "The number could not be written; it is decided anew at the next look.",
-    "replicas_set_by_others": "Somebody else set the number of workers; the second time in five minutes it is left to them.",
+    "replicas_set_by_others": "Somebody else set the number of workers; soon again, it is left to them.",
     "step_down_not_done": "Workers were to go, and stay for now; `why`.",
     "worker_kept": "A worker that was asked to drain stays: it has a job again, or something moved; `why`.",
     "pods_taken_by_mistake": "Other pods went than those that had drained.",
