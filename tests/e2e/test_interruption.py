@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -155,5 +154,4 @@ def sum_of(chains: list[Any]) -> str:
 async def _calm(yard: Yard) -> None:
     """Begin with pods that stand: the test before may have taken one."""
     for what in (f"statefulset/{yard.release.name}-nats", f"deployment/{yard.release.name}-operator"):
-        await asyncio.sleep(0)
         await yard.kubectl("rollout", "status", what, "--timeout=90s", namespace=yard.release.home)

@@ -2,8 +2,9 @@
 
 Images are `jetmill/operator`, `jetmill/worker` and `jetmill/shop` of the tag JETMILL_TEST_IMAGE_TAG (`dev`: `make
 images`, `docker build -t jetmill/shop:dev examples/shop`), and NATS. On a cluster that others use at the same time, set
-JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only. JETMILL_TEST_RELEASE names the namespace
-of a release that is there (that of its Jobs is called the same, with `-shop`): tests then go on with it, and leave it.
+JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only. JETMILL_TEST_RELEASE names the
+namespace of a release that is there (that of its Jobs is called the same, with `-shop`): tests then go on with it, and
+leave it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +25,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.chart import CHART
+from support.chart import CHART, ROOT
 from support.door import Door
 from support.nats import find_free_port
 
@@ -86,6 +88,12 @@ class Release:
         answer = self.kubectl("get", what, "-o", "json", *arguments, namespace=namespace)
         return list(json.loads(answer)["items"])
 
+    def open_shop(self) -> None:
+        """Declare the Jobs of examples/shop, and wait until they are ready."""
+        text = (ROOT / "examples/shop/jobs.yaml").read_text().replace("jetmill/shop:dev", f"jetmill/shop:{TAG}")
+        self.kubectl("apply", "-f", "-", text=text)
+        self.kubectl("wait", "--for=condition=Ready", "jmj", "--all", "--timeout=60s")
+
     @contextmanager
     def forwarded(self) -> Iterator[dict[str, str]]:
         """The environment of a client on this machine, as the notes of the chart say it."""
@@ -105,3 +113,22 @@ class Release:
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+
+def names(found: list[dict[str, Any]]) -> list[str]:
+    """Kind and name of each object."""
+    return [f"{one['kind']}/{one['metadata']['name']}" for one in found]
+
+
+def run_cli(environ: dict[str, str], *arguments: str) -> str:
+    """Run the command `jetmill` on this machine; its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "jetmill", *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
