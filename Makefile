@@ -61,7 +61,11 @@ check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, w
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.chart ## On a real Kubernetes API: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind)
-	$(PYTEST) -m "cluster or e2e" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
+	$(PYTEST) -m "(cluster or e2e) and not soak" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
+
+.PHONY: soak
+soak: $(VENV)/.chart ## What takes many minutes there: 540 long jobs through many steps down (figures at the end)
+	$(PYTEST) -m soak $(wildcard tests/cluster tests/e2e) $(PYTEST_OPTIONS)
 
 .PHONY: mutants bench
 mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must fail

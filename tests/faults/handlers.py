@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from jetmill import JobContext, job
@@ -46,6 +47,16 @@ async def long(ctx: JobContext, seconds: float = 0.3) -> int:
     """Takes its time on the loop."""
     note("start", ctx)
     await asyncio.sleep(seconds)
+    note("end", ctx)
+    return ctx.attempt
+
+
+@job(executor="thread")
+def held(ctx: JobContext, until: str) -> int:
+    """Runs until a file is there."""
+    note("start", ctx)
+    while not Path(until).exists():
+        time.sleep(0.02)
     note("end", ctx)
     return ctx.attempt
 

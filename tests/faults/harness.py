@@ -37,9 +37,13 @@ ROUNDS = int(os.environ.get("ROUNDS") or 10)
 SERVER_ROUNDS = max(2, ROUNDS // 5)
 PHASE_ROUNDS = max(1, ROUNDS // 25)
 LEASE_SECONDS = 2.0
-FINISH_SECONDS = 60.0
+READY_SECONDS = 60.0
+"""How long workers may take to start where others use the machine too."""
+FINISH_SECONDS = 120.0
+HANG_SECONDS = 300
+"""With what its rounds add, a test that takes longer hangs. No fault depends on any of these three."""
 TESTS = Path(__file__).resolve().parent.parent
-NORMAL_JOBS = ("short", "long", "threaded", "flaky")
+NORMAL_JOBS = ("short", "long", "held", "threaded", "flaky")
 
 random_moment = random.Random()
 
@@ -152,7 +156,7 @@ class Field:
             there = {presence.pid for presence in await board.all()}
             return there >= {worker.pid for worker in workers}
 
-        await eventually(all_there, what="the presence of the workers")
+        await eventually(all_there, seconds=READY_SECONDS, what="the presence of the workers")
 
     async def enqueue(self, job: str, count: int = 1, **payload: Any) -> list[str]:
         """Enqueue some jobs, each until it is accepted."""

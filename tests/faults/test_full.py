@@ -10,7 +10,7 @@ from typing import Any
 import nats
 import pytest
 
-from faults.harness import Field
+from faults.harness import HANG_SECONDS, Field
 from jetmill.errors import BusError, NoAnswerError
 from support.nats import NatsServer
 from support.wait import eventually
@@ -67,7 +67,7 @@ async def test_a_full_ledger_is_an_error_for_the_producer_and_workers_wait_until
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(HANG_SECONDS)
 async def test_a_full_disk_is_an_error_for_the_producer_and_nothing_accepted_is_lost(
     large: Field, server: NatsServer
 ) -> None:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from faults.harness import LEASE_SECONDS, ROUNDS, Field, pause, random_moment
+from faults.harness import HANG_SECONDS, LEASE_SECONDS, ROUNDS, Field, pause, random_moment
 from faults.proxy import Phase
 from jetmill.protocol.state import State
 from support.wait import eventually
@@ -15,7 +15,7 @@ STOPS = max(1, ROUNDS // 25)
 CUTS = max(5, ROUNDS // 4)
 
 
-@pytest.mark.timeout(60 + 30 * STOPS)
+@pytest.mark.timeout(HANG_SECONDS + 30 * STOPS)
 @pytest.mark.parametrize("job", ["long", "threaded"])
 async def test_the_outcome_of_a_worker_that_was_stopped_beyond_its_lease_is_refused(field: Field, job: str) -> None:
     for _ in range(STOPS):
@@ -43,7 +43,7 @@ async def test_the_outcome_of_a_worker_that_was_stopped_beyond_its_lease_is_refu
     await field.finish()
 
 
-@pytest.mark.timeout(120 + 3 * CUTS)
+@pytest.mark.timeout(HANG_SECONDS + 3 * CUTS)
 async def test_work_goes_on_when_connections_are_cut_again_and_again(field: Field) -> None:
     workers = [await field.start(), await field.start()]
     await field.ready(*workers)

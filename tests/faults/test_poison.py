@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from faults.harness import NORMAL_JOBS, Field, WorkerProcess
+from faults.harness import HANG_SECONDS, NORMAL_JOBS, Field, WorkerProcess
 from jetmill.protocol.state import CRASH_BUDGET, Reason, State
 
 KILLERS = ("kill-worker", "exit-worker")
@@ -23,7 +23,7 @@ REASONS = {
 }
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(HANG_SECONDS)
 @pytest.mark.parametrize("job", KILLERS)
 async def test_a_job_that_kills_its_worker_fails_as_poison_when_its_crashes_are_spent(field: Field, job: str) -> None:
     await field.declare(job)
@@ -58,7 +58,7 @@ async def _keep_alive(field: Field, job: str) -> None:
         workers = [worker if worker.alive else await start() for worker in workers]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(HANG_SECONDS)
 async def test_a_job_that_misbehaves_fails_with_its_reason_and_its_neighbours_go_on(field: Field) -> None:
     for job in REASONS:
         await field.declare(job, max_retries=0)

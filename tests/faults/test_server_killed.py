@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from faults.harness import SERVER_ROUNDS, Field, pause, random_moment
+from faults.harness import HANG_SECONDS, SERVER_ROUNDS, Field, pause, random_moment
 from faults.proxy import Phase
 from jetmill.errors import BusError
 from support.nats import NatsServer
@@ -37,7 +37,7 @@ async def _accept_more(field: Field, count: int) -> None:
     await eventually(lambda: len(field.accepted) >= enough, what="new jobs")
 
 
-@pytest.mark.timeout(120 + 10 * SERVER_ROUNDS)
+@pytest.mark.timeout(HANG_SECONDS + 10 * SERVER_ROUNDS)
 async def test_every_accepted_job_is_found_and_ends_once_when_the_server_is_killed(
     field: Field, server: NatsServer
 ) -> None:

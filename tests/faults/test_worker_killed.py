@@ -6,10 +6,11 @@ import asyncio
 import os
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
-from faults.harness import PHASE_ROUNDS, ROUNDS, Field, WorkerProcess, pause, random_moment
+from faults.harness import HANG_SECONDS, PHASE_ROUNDS, ROUNDS, Field, WorkerProcess, pause, random_moment
 from faults.proxy import Phase, Proxy
 from jetmill.protocol.state import State
 from support.nats import NatsServer
@@ -33,7 +34,7 @@ async def _start_pair(field: Field) -> tuple[WorkerProcess, WorkerProcess]:
     return victim, other
 
 
-@pytest.mark.timeout(60 + 20 * PHASE_ROUNDS)
+@pytest.mark.timeout(HANG_SECONDS + 20 * PHASE_ROUNDS)
 @pytest.mark.parametrize("phase", JOB_OF_PHASE)
 async def test_nothing_is_lost_when_a_worker_dies_at_this_step(field: Field, phase: Phase) -> None:
     other = await field.start(concurrency=2)
@@ -49,7 +50,7 @@ async def test_nothing_is_lost_when_a_worker_dies_at_this_step(field: Field, pha
     await field.finish()
 
 
-@pytest.mark.timeout(60 + 20 * PHASE_ROUNDS)
+@pytest.mark.timeout(HANG_SECONDS + 20 * PHASE_ROUNDS)
 async def test_a_job_goes_on_elsewhere_when_its_worker_dies_while_it_runs(field: Field) -> None:
     other = await field.start(concurrency=2)
     for _ in range(PHASE_ROUNDS):
@@ -66,12 +67,13 @@ async def test_a_job_goes_on_elsewhere_when_its_worker_dies_while_it_runs(field:
     assert any(chain[-1].record.crashes for chain in chains.values()), "nobody's run was cut short"
 
 
-@pytest.mark.timeout(60 + 20 * PHASE_ROUNDS)
-async def test_a_take_over_can_be_cut_short_as_well(field: Field) -> None:
-    for _ in range(PHASE_ROUNDS):
+@pytest.mark.timeout(HANG_SECONDS + 20 * PHASE_ROUNDS)
+async def test_a_take_over_can_be_cut_short_as_well(field: Field, tmp_path: Path) -> None:
+    for number in range(PHASE_ROUNDS):
+        go = tmp_path / f"go-{number}"  # the job ends when both workers have died under it, be they as slow as they may
         first = await field.start(concurrency=1)
         await field.ready(first)
-        (job_id,) = await field.enqueue("long", seconds=5)
+        (job_id,) = await field.enqueue("held", until=str(go))
         await field.started(job_id, by=first)
         second = await field.start(concurrency=1)
         second.proxy.arm(Phase.TAKEOVER, second.pid)
@@ -80,6 +82,7 @@ async def test_a_take_over_can_be_cut_short_as_well(field: Field) -> None:
         await soon(second.proxy.hit.wait())
         field.hit(Phase.TAKEOVER)
         await second.kill()
+        go.touch()
         third = await field.start()
         await field.ended()
         await third.kill()
@@ -88,7 +91,7 @@ async def test_a_take_over_can_be_cut_short_as_well(field: Field) -> None:
     await field.finish()
 
 
-@pytest.mark.timeout(60 + 20 * PHASE_ROUNDS)
+@pytest.mark.timeout(HANG_SECONDS + 20 * PHASE_ROUNDS)
 async def test_a_cancelled_job_stays_cancelled_when_its_worker_dies_before_it_hears_of_it(field: Field) -> None:
     for _ in range(PHASE_ROUNDS):
         victim = await field.start()
@@ -109,7 +112,7 @@ async def test_a_cancelled_job_stays_cancelled_when_its_worker_dies_before_it_he
     assert len(field.runs()) == PHASE_ROUNDS, "a cancelled job ran again"
 
 
-@pytest.mark.timeout(60 + 10 * PHASE_ROUNDS)
+@pytest.mark.timeout(HANG_SECONDS + 10 * PHASE_ROUNDS)
 async def test_a_job_runs_although_its_producer_died_before_it_put_the_hint(field: Field, server: NatsServer) -> None:
     worker = await field.start()
     await field.ready(worker)
@@ -132,7 +135,7 @@ async def test_a_job_runs_although_its_producer_died_before_it_put_the_hint(fiel
 LANES = 3
 
 
-@pytest.mark.timeout(120 + 6 * ROUNDS)
+@pytest.mark.timeout(HANG_SECONDS + 6 * ROUNDS)
 async def test_nothing_is_lost_when_workers_die_at_random_moments(field: Field) -> None:
     workers = [await field.start(concurrency=6) for _ in range(LANES)]
     await field.ready(*workers)

@@ -2,7 +2,7 @@
 
 Whom it takes away it decides as Kubernetes 1.34 does: who has no node, who is pending, who is not ready, the lowest
 pod-deletion-cost, the youngest. In a rollout (the template was changed) costs do not count, for there are two
-ReplicaSets; it lasts until `finish_rollout`. Who scales before a rollout has begun is served before it (measured).
+ReplicaSets; it lasts until `finish_rollout`. A scale that came before the rollout is served before it.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class Meddler:
         self.steps: list[str] = []
         self.at: int | None = None
         self.fault: Callable[[], Awaitable[None]] | None = None
+        self.presence_reads = 0
         self.dead = False
         """Whoever took them is no more: nothing that it does has an effect."""
 
@@ -114,6 +115,7 @@ class MeddledPresence:
         return await self._board.get(worker)
 
     async def all(self) -> list[Presence]:
+        self._meddler.presence_reads += 1
         await self._meddler.pass_by("all presences")
         return await self._board.all()
 
@@ -214,6 +216,7 @@ class Stand:
         self.meddler = Meddler()
         self.hands = MeddledCluster(self.cluster, self.meddler)
         self.signals = LossySignals(self.plain.signals)
+        self.queue = Queue(self.plain, self)
         self.connected = True
         self.workers: dict[str, Worker] = {}
         self.killed: list[str] = []
@@ -234,9 +237,7 @@ class Stand:
         assert namespace == NAMESPACE
         bus = self.world.connect()
         presence = MeddledPresence(bus.presence, self.meddler)
-        return dataclasses.replace(
-            bus, presence=presence, signals=self.signals, queue=Queue(bus, self), link=Link(self)
-        )
+        return dataclasses.replace(bus, presence=presence, signals=self.signals, queue=self.queue, link=Link(self))
 
     async def close(self) -> None:
         return
@@ -245,9 +246,7 @@ class Stand:
 
     async def begin(self, *, replicas: int = 0) -> None:
         """Declare the Job, and wait until it has so many workers; nothing scales yet."""
-        body = make_body(**self.spec)
-        meta = {"name": body["metadata"]["name"], "namespace": NAMESPACE}
-        await self.cluster.apply(JOB, {**body, "metadata": meta}, manager="kubectl")
+        await self.declare(KEY.name, **self.spec)
         await self.lead()
         self._spawn(self.replica_set.run())
         await self.until(self._is_handed_over)
@@ -285,6 +284,7 @@ class Stand:
 
     async def succeed(self) -> None:
         """The process is dead, as by SIGKILL; another one leads."""
+        self.meddler.dead = True
         self._unwatch()
         self.meddler = Meddler()
         self.hands = MeddledCluster(self.cluster, self.meddler)
@@ -372,6 +372,23 @@ class Stand:
     async def events(self) -> list[str]:
         return [f"{event['reason']}: {event['message']}" for event in await self.cluster.list(EVENT)]
 
+    async def has_settings(self, job: str) -> bool:
+        return await self.plain.admin.settings(job) is not None
+
+    def listeners(self, kind: str) -> int:
+        """How many listen to such pushes."""
+        return len(self.world.signals._listeners[kind])
+
+    @property
+    def presence_reads(self) -> int:
+        return self.meddler.presence_reads
+
+    async def declare(self, name: str, **spec: Any) -> None:
+        """One more Job."""
+        body = make_body(name, **spec)
+        meta = {"name": name, "namespace": NAMESPACE}
+        await self.cluster.apply(JOB, {**body, "metadata": meta}, manager="kubectl")
+
     async def _is_handed_over(self) -> bool:
         body = await self.cluster.get(DEPLOYMENT, NAMESPACE, CHILD)
         owners = await self.cluster.owners(DEPLOYMENT, NAMESPACE, CHILD, ".spec.replicas")
@@ -405,10 +422,9 @@ class Link:
 class Queue:
     """A queue that counts who looks, and cannot be read while the connection is away."""
 
-    looks = 0
-    lists = 0
-
     def __init__(self, bus: Bus, stand: Stand) -> None:
+        self.looks = 0
+        self.lists = 0
         self._queue = bus.queue
         self._stand = stand
 

@@ -12,7 +12,7 @@ from jetmill_operator.cluster.local import LocalCluster
 from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, Body
 from jetmill_operator.dev.folder import IMAGE, Folder
 from jetmill_operator.dev.manifest import Manifests, read_manifests
-from jetmill_operator.dev.runner import CODE
+from jetmill_operator.dev.pod import CODE
 from jetmill_operator.dev.screen import Screen
 
 TEXT = "apiVersion: jetmill.dev/v1alpha1\nkind: Job\nmetadata: {{name: {name}}}\nspec: {{handler: 'a:b'{more}}}\n"

@@ -242,6 +242,21 @@ async def test_an_outcome_refused_by_a_cancel_is_appended_to_it(
     await bench.prove()
 
 
+@pytest.mark.parametrize("outcome", [RETRY, FAILED, Interrupted()])
+async def test_an_outcome_under_way_while_a_push_is_looked_into_is_appended_to_the_cancel(
+    bench: MemoryBench, one: Hand, outcome
+) -> None:
+    """The look sees `cancelling` before the outcome is refused; what was sent follows `running` all the same."""
+    job = await bench.submit()
+    claim = await one.start()
+    await cancel(bench.bus, job.id, by="ada")
+    sent = one.claimer.send_outcome(claim, outcome)
+    assert await one.claimer.is_cancelled(claim)
+    await one.claimer.settle(claim, outcome, sent=sent)
+    assert await bench.states(job.id) == ["queued", "running", "cancelling", "cancelled"]
+    await bench.prove()
+
+
 # cancelling-resolved
 async def test_a_cancel_whose_worker_died_is_concluded_by_another(bench: MemoryBench, one: Hand, two: Hand) -> None:
     job = await bench.submit()

@@ -12,7 +12,8 @@ import pytest
 import structlog
 
 from jetmill_operator.cluster.ports import POD
-from support.stand import CHILD, NAMESPACE, Stand, open_stand
+from support.declare import NAMESPACE
+from support.stand import CHILD, Stand, open_stand
 from support.taker import Taker
 from support.virtual import VirtualLoop
 

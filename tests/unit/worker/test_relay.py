@@ -109,6 +109,17 @@ async def test_what_one_raises_is_told_and_takes_nothing_from_the_others(course:
     assert (str(first), str(late), well) == ("mine", "mine too", "well")
 
 
+async def test_one_that_cannot_even_be_made_is_told_and_takes_nothing_from_the_others(course: Course) -> None:
+    def broken() -> Coroutine[Any, Any, None]:
+        raise ValueError("no coroutine")
+
+    async def work() -> str:
+        return "well"
+
+    error, well = await course.run(broken, work)
+    assert (str(error), well) == ("no coroutine", "well")
+
+
 async def test_a_timeout_inside_ends_what_is_inside_and_no_more(course: Course) -> None:
     async def work() -> str:
         try:

@@ -22,8 +22,8 @@ from jetmill_operator.dev.environment import Sources
 from jetmill_operator.dev.fault import Fault
 from jetmill_operator.dev.handler import refuse_missing
 from jetmill_operator.dev.manifest import Declared, Manifests, read_manifests
+from jetmill_operator.dev.pod import CODE
 from jetmill_operator.dev.reference import check_references
-from jetmill_operator.dev.runner import CODE
 from jetmill_operator.dev.screen import Screen
 from jetmill_operator.resources.label import name_child
 

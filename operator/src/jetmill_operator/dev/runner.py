@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +24,12 @@ from jetmill.bus.ports import Bus
 from jetmill.errors import InputError, JetmillError
 from jetmill_operator.cluster.ports import DEPLOYMENT, POD, Body, Cluster, Kind
 from jetmill_operator.dev.environment import Sources, build_worker_environment, find_container
+from jetmill_operator.dev.pod import CODE, MANAGER, Worker, build_pod, build_pod_status
 from jetmill_operator.dev.process import Backoff, Process, explain_end
 from jetmill_operator.dev.rollout import EDITION, build_status, name_edition, plan_pods, read_replica
 from jetmill_operator.dev.screen import Screen
 from jetmill_operator.resources.label import JOB as JOB_LABEL
 
-MANAGER = "jetmill-dev"
-HOLD = "jetmill.dev/process"
-"""Finalizer of a Pod while its process is there."""
-CODE = "jetmill.dev/code"
-"""Annotation of a template: which change of the code it follows; another one rolls the workers."""
 STARTING_SECONDS, QUIET_SECONDS = 0.1, 1.0
 """How long until the next round, while a worker starts and otherwise."""
 
@@ -54,36 +48,6 @@ class Launch:
     """What the folder's Secrets and ConfigMaps hold."""
 
 
-@dataclass(slots=True, eq=False)
-class _Worker:
-    """What runs for a pod."""
-
-    job: str
-    name: str
-    """How its lines are marked."""
-    number: int
-    edition: str
-    process: Process | None = None
-    watcher: asyncio.Task[None] | None = None
-    ready: bool = False
-    told: bool = False
-    """To leave."""
-    kill_time: float = 0.0
-    restarts: int = 0
-    status: int | None = None
-    """How its last process ended."""
-    fault: str = ""
-    """Why none can be started."""
-
-
-@dataclass(slots=True)
-class _Table:
-    workers: dict[str, _Worker] = field(default_factory=dict)
-    """By pod."""
-    backoffs: dict[tuple[str, str], Backoff] = field(default_factory=dict)
-    """By Job and edition: what crashes does so in all pods of an edition."""
-
-
 class Runner:
     """The workers of one namespace."""
 
@@ -92,14 +56,17 @@ class Runner:
         self._bus = bus
         self._launch = launch
         self._screen = screen
-        self._table = _Table()
+        self._workers: dict[str, Worker] = {}
+        """By pod."""
+        self._backoffs: dict[tuple[str, str], Backoff] = {}
+        """By Job and edition: what crashes does so in all pods of an edition."""
         self._poked = asyncio.Event()
         self._pods = 0
 
     @property
     def busy(self) -> bool:
         """Processes are there."""
-        return any(worker.process is not None for worker in self._table.workers.values())
+        return any(worker.process is not None for worker in self._workers.values())
 
     def notice(self, kind: Kind, _event: str, _body: Body) -> None:
         """Take an event of the watch."""
@@ -120,12 +87,12 @@ class Runner:
 
         Each further `hurry` goes one step on. Nothing is started any more once `run` was cancelled.
         """
-        watchers = [worker.watcher for worker in self._table.workers.values() if worker.watcher is not None]
+        watchers = [worker.watcher for worker in self._workers.values() if worker.watcher is not None]
         if not watchers:
             return
         gone: asyncio.Future[Any] = asyncio.gather(*watchers)
         for press, seconds in ((Process.terminate, grace_seconds), (Process.terminate, 5.0), (Process.kill, 10.0)):
-            for worker in self._table.workers.values():
+            for worker in self._workers.values():
                 worker.told = True
                 if worker.process is not None:
                     press(worker.process)
@@ -145,11 +112,11 @@ class Runner:
         pods = {pod["metadata"]["name"]: pod for pod in await self._cluster.list(POD)}
         for pod in pods.values():
             await self._tend(pod)
-        for name in self._table.workers.keys() - pods.keys():
+        for name in self._workers.keys() - pods.keys():
             self._see_off(name, grace_seconds=0.0)
 
     def _decide_wait(self) -> float:
-        workers = self._table.workers.values()
+        workers = self._workers.values()
         starting = any(worker.process is not None and not worker.ready and not worker.told for worker in workers)
         pauses = [self._backoff(worker).seconds for worker in workers if worker.process is None]
         return min([STARTING_SECONDS if starting else QUIET_SECONDS, *(max(pause, 0.01) for pause in pauses)])
@@ -166,7 +133,7 @@ class Runner:
         for name in plan.delete:
             await self._cluster.delete(POD, meta["namespace"], name)
         for _ in range(plan.create):
-            await self._cluster.create(POD, _build_pod(deployment, edition), manager=MANAGER)
+            await self._cluster.create(POD, build_pod(deployment, edition), manager=MANAGER)
         if plan.create and any(one.edition != edition and not one.pod.leaving for one in seen):
             self._say_roll(pods, template)
         status = build_status(deployment, seen)
@@ -175,40 +142,41 @@ class Runner:
     def _say_roll(self, pods: list[Body], template: Body) -> None:
         """Say that workers are replaced, once, and unless it is for the code, which was said already."""
         codes = {pod["metadata"].get("annotations", {}).get(CODE) for pod in pods}
-        jobs = {pod["metadata"]["labels"][EDITION] for pod in pods}
-        if template["metadata"].get("annotations", {}).get(CODE) in codes and len(jobs) == 1:
+        editions = {pod["metadata"]["labels"][EDITION] for pod in pods}
+        if template["metadata"].get("annotations", {}).get(CODE) in codes and len(editions) == 1:
             self._screen.say(f"workers of {template['metadata']['labels'][JOB_LABEL]} are replaced")
 
     def _number_of(self, pod: Body) -> int:
-        worker = self._table.workers.get(pod["metadata"]["name"])
+        worker = self._workers.get(pod["metadata"]["name"])
         return worker.number if worker is not None else self._pods + 1
 
     # What a kubelet does
 
     async def _tend(self, pod: Body) -> None:
         meta = pod["metadata"]
-        name, worker = meta["name"], self._table.workers.get(meta["name"])
+        name, worker = meta["name"], self._workers.get(meta["name"])
         if "deletionTimestamp" in meta:
             if self._see_off(name, grace_seconds=pod["spec"].get("terminationGracePeriodSeconds", 30)):
                 await self._cluster.patch(POD, meta["namespace"], name, {"metadata": {"finalizers": None}})
                 return
         elif worker is None:
-            worker = self._table.workers[name] = self._admit(pod)
+            worker = self._workers[name] = self._admit(pod)
             await self._start(pod, worker)
         elif worker.process is None and not self._backoff(worker).seconds:
             await self._start(pod, worker)
         if worker is not None:
-            await self._publish(POD, pod, _build_pod_status(pod, worker))
+            status = build_pod_status(pod, worker, crashes=self._backoff(worker).crashes)
+            await self._publish(POD, pod, status)
 
-    def _admit(self, pod: Body) -> _Worker:
+    def _admit(self, pod: Body) -> Worker:
         labels = pod["metadata"]["labels"]
-        taken = {worker.name for worker in self._table.workers.values()}
+        taken = {worker.name for worker in self._workers.values()}
         job = labels[JOB_LABEL]
         name = next(f"{job}/{n}" for n in range(1, len(taken) + 2) if f"{job}/{n}" not in taken)
         self._pods += 1
-        return _Worker(job, name, self._pods, labels[EDITION])
+        return Worker(job, name, self._pods, labels[EDITION])
 
-    async def _start(self, pod: Body, worker: _Worker) -> None:
+    async def _start(self, pod: Body, worker: Worker) -> None:
         if self._backoff(worker).seconds:
             return
         launch, container = self._launch, find_container(pod)
@@ -231,7 +199,7 @@ class Runner:
 
     def _see_off(self, name: str, *, grace_seconds: float) -> bool:
         """Tell a worker to leave, or kill it when its time is over; True: it has gone."""
-        worker = self._table.workers.get(name)
+        worker = self._workers.get(name)
         if worker is not None and worker.process is not None:
             now = asyncio.get_running_loop().time()
             if not worker.told:
@@ -240,10 +208,10 @@ class Runner:
             elif now >= worker.kill_time:
                 worker.process.kill()
             return False
-        self._table.workers.pop(name, None)
+        self._workers.pop(name, None)
         return True
 
-    async def _watch(self, worker: _Worker, process: Process) -> None:
+    async def _watch(self, worker: Worker, process: Process) -> None:
         """Wait until a process ends, and note how."""
         status = await process.wait()
         worker.process, worker.ready, worker.status = None, False, status
@@ -256,71 +224,18 @@ class Runner:
 
     async def _see_who_is_ready(self) -> None:
         """A worker is ready once its presence is there; while NATS is away nobody becomes so."""
-        starting = [
-            worker for worker in self._table.workers.values() if worker.process is not None and not worker.ready
-        ]
+        starting = [worker for worker in self._workers.values() if worker.process is not None and not worker.ready]
         if starting:
             with contextlib.suppress(JetmillError):
                 present = {presence.pid for presence in await self._bus.presence.all() if not presence.stopping}
                 for worker in starting:
                     worker.ready = worker.process is not None and worker.process.pid in present
 
-    def _backoff(self, worker: _Worker) -> Backoff:
-        return self._table.backoffs.setdefault((worker.job, worker.edition), Backoff())
+    def _backoff(self, worker: Worker) -> Backoff:
+        return self._backoffs.setdefault((worker.job, worker.edition), Backoff())
 
     async def _publish(self, kind: Kind, body: Body, status: dict[str, Any]) -> None:
         if body.get("status") != status:
             names = {name: body["metadata"][name] for name in ("name", "namespace")}
             wanted = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": names, "status": status}
             await self._cluster.apply(kind, wanted, manager=MANAGER, subresource="status")
-
-
-def _build_pod(deployment: Body, edition: str) -> Body:
-    meta, template = deployment["metadata"], deployment["spec"]["template"]
-    of_template = template["metadata"]
-    return {
-        "apiVersion": POD.api_version,
-        "kind": POD.name,
-        "metadata": {
-            **of_template,
-            "name": f"{meta['name']}-{secrets.token_hex(3)}",
-            "namespace": meta["namespace"],
-            "labels": {**of_template["labels"], EDITION: edition},
-            "finalizers": [HOLD],
-            "ownerReferences": [
-                {
-                    "apiVersion": DEPLOYMENT.api_version,
-                    "kind": DEPLOYMENT.name,
-                    "name": meta["name"],
-                    "uid": meta["uid"],
-                    "controller": True,
-                }
-            ],
-        },
-        "spec": {**template["spec"], "nodeName": socket.gethostname()},
-    }
-
-
-def _build_pod_status(pod: Body, worker: _Worker) -> dict[str, Any]:
-    """What a kubelet would say; a second crash in a row is a loop."""
-    container: dict[str, Any] = {
-        "name": find_container(pod)["name"],
-        "image": find_container(pod)["image"],
-        "ready": worker.ready,
-        "restartCount": worker.restarts,
-    }
-    if worker.process is not None:
-        container["state"] = {"running": {}}
-    elif worker.fault:
-        container["state"] = {"waiting": {"reason": "CreateContainerConfigError", "message": worker.fault}}
-    else:
-        reason = "CrashLoopBackOff" if worker.restarts > 1 else "ContainerCreating"
-        container["state"] = {"waiting": {"reason": reason}}
-    if worker.status is not None:
-        container["lastState"] = {"terminated": {"exitCode": worker.status}}
-    truth = "True" if worker.ready else "False"
-    return {
-        "phase": "Pending" if worker.process is None and worker.status is None else "Running",
-        "conditions": [{"type": "Ready", "status": truth}],
-        "containerStatuses": [container],
-    }

@@ -43,7 +43,9 @@ class Filter:
         """After the handler ran."""
 
     def on_state_election(self, ctx: Any, outcome: Outcome) -> Awaitable[Outcome] | Outcome:  # noqa: ARG002 - overridden
-        """Elect the outcome that is recorded; return the given one to leave it."""
+        """Elect the outcome that is recorded; return the given one to leave it. One that no record can hold (a result
+        that is no JSON) is logged, and the one before stands.
+        """
         return outcome
 
 

@@ -79,10 +79,11 @@ async def settle(actor: Actor, claim: Claim, outcome: Outcome, *, sent: Sent | N
 
 async def _settle(actor: Actor, claim: Claim, outcome: Outcome, sent: Sent | None) -> Settled:
     backoff = Backoff()
-    record = sent.record if sent else build_outcome(claim.entry, outcome, time=actor.now(), worker=actor.worker)
+    entry = sent.last if sent else claim.entry  # what the record follows; a push may move `claim.entry` meanwhile
+    record = sent.record if sent else build_outcome(entry, outcome, time=actor.now(), worker=actor.worker)
     while True:
         if sent is None:
-            written = await _append(actor, claim, record, backoff)
+            written = await _append(actor, entry, record, backoff)
         else:
             written, sent = await actor.confirm(sent, backoff), None
         if written is not None:
@@ -92,19 +93,19 @@ async def _settle(actor: Actor, claim: Claim, outcome: Outcome, sent: Sent | Non
             return await _release(actor, claim, last)
         if last is None or not is_under(claim.lease, last):
             return await _lose(actor, claim, last)
-        if last.seq != claim.entry.seq:  # cancelling meanwhile
-            claim.entry = last
-            record = build_outcome(last, outcome, time=actor.now(), worker=actor.worker)
+        if last.seq != entry.seq:  # cancelling meanwhile
+            claim.entry = entry = last
+            record = build_outcome(entry, outcome, time=actor.now(), worker=actor.worker)
 
 
-async def _append(actor: Actor, claim: Claim, record: Record, backoff: Backoff) -> Entry | None:
+async def _append(actor: Actor, entry: Entry, record: Record, backoff: Backoff) -> Entry | None:
     """Append an outcome; one that no message can hold becomes a failure that says so."""
     try:
-        return await actor.append(claim.entry, record, backoff)
+        return await actor.append(entry, record, backoff)
     except CodecError as err:
         failure = Failed(Reason.INVALID_RESULT, ErrorInfo(type="CodecError", message=str(err)[:1000]))
-        record = build_outcome(claim.entry, failure, time=actor.now(), worker=actor.worker)
-        return await actor.append(claim.entry, record, backoff)
+        record = build_outcome(entry, failure, time=actor.now(), worker=actor.worker)
+        return await actor.append(entry, record, backoff)
 
 
 def _is_same(last: Record, record: Record) -> bool:

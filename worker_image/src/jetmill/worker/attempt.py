@@ -25,7 +25,9 @@ from typing import Any
 from jetmill.client.filter import Filter
 from jetmill.errors import BusError, InvalidPayloadError
 from jetmill.ledger.lease import Claim
+from jetmill.protocol.codec import decode_record, encode
 from jetmill.protocol.outcome import Cancelled, Interrupted, Outcome, Succeeded
+from jetmill.protocol.step import build_outcome
 from jetmill.worker.context import JobContext, current
 from jetmill.worker.executor.command import CommandRun
 from jetmill.worker.executor.frame import Work
@@ -133,7 +135,9 @@ class Attempt:
             outcome = self.conclude(failure)
         elif result is not None:
             outcome = await self._succeed(result)
-        return await run_performed(filters, self.context, outcome) if filters else outcome
+        if filters:
+            outcome = await run_performed(filters, self.context, outcome, check=self._check)
+        return outcome
 
     def _calm_down(self) -> None:
         """It was told to stop, and has: nothing of that may reach what comes after."""
@@ -160,6 +164,10 @@ class Attempt:
         if record.max_retries is not None:  # the limit that this claim was granted under
             policy = _with_limit(policy, record.max_retries)
         return decide_outcome(failure, attempt=record.attempt, policy=policy, draw=self._parts.draw())
+
+    def fail(self, error: BaseException) -> Outcome:
+        """The outcome of an attempt that was cut short outside its handler."""
+        return self.conclude(self._describe(error))
 
     def stop(self, cause: Stop) -> None:
         """Have the handler stop; the first cause counts. Without effect once it has ended."""
@@ -225,6 +233,11 @@ class Attempt:
             return await store_result(self._parts.bus, self.claim, result)
         except (FailureError, BusError) as err:
             return self.conclude(self._describe(err))
+
+    def _check(self, outcome: Outcome) -> None:
+        """Raise for an outcome whose record could not be written, or not be read again."""
+        record = build_outcome(self.claim.entry, outcome, time=self.context.facts.started, worker=self._parts.worker)
+        decode_record(encode(record))
 
     def _decode(self, payload: Any) -> dict[str, Any]:
         """The handler's arguments."""

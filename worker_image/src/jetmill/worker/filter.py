@@ -24,8 +24,13 @@ async def run_performing(filters: tuple[Filter, ...], context: JobContext) -> No
             await waiting
 
 
-async def run_performed(filters: tuple[Filter, ...], context: JobContext, outcome: Outcome) -> Outcome:
-    """After the handler: `on_performed` of each, then `on_state_election` of each; the outcome to record."""
+async def run_performed(
+    filters: tuple[Filter, ...], context: JobContext, outcome: Outcome, *, check: Callable[[Outcome], object]
+) -> Outcome:
+    """After the handler: `on_performed` of each, then `on_state_election` of each; the outcome to record.
+
+    `check` raises for an elected outcome that no record can hold; then the one before stands.
+    """
     for one in filters:
         try:
             waiting = one.on_performed(context, outcome)
@@ -39,6 +44,8 @@ async def run_performed(filters: tuple[Filter, ...], context: JobContext, outcom
             if inspect.isawaitable(elected):
                 elected = await elected
             if isinstance(elected, Succeeded | Retry | Failed | Cancelled | Interrupted):
+                if elected is not outcome:
+                    check(elected)
                 outcome = elected
             else:
                 log.error("filter_failed", filter=type(one).__name__, method="on_state_election", error="no outcome")

@@ -37,7 +37,7 @@ EVENTS: dict[str, str] = {
     "job_finished": "An attempt was settled (only with JETMILL_LOG_JOBS).",
     "job_failed": "A job failed for good.",
     "job_lost": "An outcome was refused, for the job is another worker's by now.",
-    "delivery_failed": "A delivery could not be handled, which is a defect of Jetmill; it will be delivered again.",
+    "delivery_failed": "A delivery was not handled, which is a defect of Jetmill; it comes again, or its job fails.",
     "handler_abandoned": "A handler did not stop when it was told to; nobody waits for it any more.",
     "filter_failed": "A filter or on_failure raised; the job goes on.",
     "resource_not_closed": "Tearing a resource down raised.",

@@ -3,7 +3,8 @@
 A task for each job costs more than a short job's handler. Here one task drives one coroutine after another, each in a
 context of its own, as long as none of them waits. One that waits keeps the task, from then on as if it had never had
 another, and the rest goes on in a new task. So `asyncio.current_task()`, timeouts, cancellation and context variables
-mean within a coroutine what they mean in a task of its own; only those that never wait can meet the same task object.
+mean within a coroutine what they mean in a task of its own. But what one that never waited leaves behind under its task
+(a timer that will cancel it, an entry in a table by task) is met by those that follow in it.
 
     ready ──▶ task ──┬─ ends without waiting ──▶ done(item, result), the next one
                      └─ waits ──▶ the task is its own ──▶ done(item, result), the task ends
@@ -73,8 +74,8 @@ class Relay(Generic[T, R]):
         while ready:
             item = ready.popleft()
             own = context.copy()
-            coroutine = self._perform(item)
             try:
+                coroutine = self._perform(item)
                 waits_for = own.run(coroutine.send, None)
             except StopIteration as end:
                 self._done(item, end.value)

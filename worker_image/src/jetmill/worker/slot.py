@@ -9,6 +9,8 @@ Where the ledger says yes at once, the next step follows from its answer, withou
 task that goes on until it is settled. A slot is taken from the claim to the handler's end. Recording the outcome needs
 none: while one batch of outcomes is on its way, the next jobs run. Handlers start from the context that the worker was
 started in, so nothing leaks from one job into another.
+
+A claim that was accepted ends in a record, whatever goes wrong here: a live worker that forgot it would block the job.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from functools import partial
 from typing import Any
 
 from jetmill.bus.ports import Delivery
-from jetmill.errors import BusError
+from jetmill.errors import BusError, CodecError
 from jetmill.ledger.claim import Start
 from jetmill.ledger.lease import Claim, Sent
 from jetmill.ledger.settle import Settled
@@ -32,7 +34,7 @@ from jetmill.worker.context import JobContext, JobFacts
 from jetmill.worker.filter import run_on_failure
 from jetmill.worker.intake import Intake
 from jetmill.worker.log import get_logger
-from jetmill.worker.outcome import build_plain_error
+from jetmill.worker.outcome import build_error, build_plain_error
 from jetmill.worker.part import Parts
 from jetmill.worker.relay import Relay
 from jetmill.worker.served import Served, unknown_delay_seconds
@@ -79,8 +81,8 @@ class Slots:
     def start(self, delivery: Delivery) -> None:
         """Begin with a delivery."""
         self._unsettled += 1
-        served = self._served[delivery.job]
         try:
+            served = self._served[delivery.job]
             if delivery.deliveries > 1:
                 self._parts.metrics.of(served.job).redelivered += 1
             if served.missing and self._give_back_unknown(delivery):
@@ -160,13 +162,13 @@ class Slots:
         return True
 
     def _answer_claim(self, served: Served, start: Start, _answer: object) -> None:
-        if self.closed:
-            return
         claim = start.claim()
+        if self.closed:
+            return  # the ledger and presence say what becomes of the job
         if claim is None:
             self._spawn(self._resolve(served, start))
         else:
-            self._relay.put(self._make_attempt(served, claim))
+            self._perform(served, claim)
 
     async def _resolve(self, served: Served, start: Start) -> None:
         """Claim what could not be claimed at once."""
@@ -181,16 +183,16 @@ class Slots:
         if claim is None:
             self._let_go(start.delivery)
         else:
-            self._relay.put(self._make_attempt(served, claim))
+            self._perform(served, claim)
 
     def _let_go(self, delivery: Delivery) -> None:
-        """A delivery that came to no attempt, or whose attempt cannot be settled here."""
+        """A delivery that came to no claim, or whose claim cannot be settled here."""
         assert self.intake is not None
         self.intake.freed(delivery)
         self._finish(delivery)
 
     def _give_up(self, delivery: Delivery, err: BaseException) -> None:
-        log.error("delivery_failed", job=delivery.job, job_id=delivery.id, error=str(err), exc_info=err)
+        _note_defect(delivery, err)
         self._let_go(delivery)
 
     def _finish(self, delivery: Delivery) -> None:
@@ -203,11 +205,30 @@ class Slots:
 
     # --- run
 
+    def _perform(self, served: Served, claim: Claim) -> None:
+        """Have the handler run."""
+        try:
+            attempt = self._make_attempt(served, claim)
+        except Exception as err:  # noqa: BLE001 - a defect; the claim stands
+            assert self.intake is not None
+            self.intake.freed(claim.delivery)
+            self._spawn(self._bury(claim, err))
+        else:
+            self._relay.put(attempt)
+
     def _make_attempt(self, served: Served, claim: Claim) -> Attempt:
         context = self._make_context(served, claim.entry, claim.source)
         attempt = Attempt(claim, served, context=context, parts=self._parts, on_abandoned=self._abandon)
+        earlier = self.attempts.get(claim.entry.id)
+        if earlier is not None:
+            earlier.stop(Stop.CANCELLED)  # its claim is lost, or this one had not been accepted
         self.attempts[claim.entry.id] = attempt
         return attempt
+
+    def _forget(self, attempt: Attempt) -> None:
+        job_id = attempt.claim.entry.id
+        if self.attempts.get(job_id) is attempt:
+            del self.attempts[job_id]
 
     def _make_context(self, served: Served, entry: Entry, source: Record) -> JobContext:
         call = source.call
@@ -253,41 +274,47 @@ class Slots:
             return
         claim = attempt.claim
         assert self.intake is not None
-        self.attempts.pop(claim.entry.id, None)
+        self._forget(attempt)
         self.intake.freed(claim.delivery)
         try:
             sent = self._parts.claimer.send_outcome(claim, outcome)
-        except Exception as err:
-            log.exception("delivery_failed", job=claim.delivery.job, job_id=claim.delivery.id, error=str(err))
-            self._finish(claim.delivery)
-            return
+        except Exception as err:  # noqa: BLE001 - a defect, or an outcome that no record can hold
+            _note_defect(claim.delivery, err)
+            outcome, sent = _defect(err), None
         if sent is None:
             self._spawn(self._settle(attempt, outcome, None))
         else:
             sent.answer.add_done_callback(partial(self._answer_outcome, attempt, outcome, sent))
 
     def _fail(self, attempt: Attempt, err: BaseException) -> None:
-        """A defect of ours, or the worker ends at once."""
+        """What stands around the handler was cut short: a defect, a cancel that came astray, or the worker's end."""
         if attempt.abandoned:
             return
-        self.attempts.pop(attempt.claim.entry.id, None)
-        if isinstance(err, asyncio.CancelledError):
-            self._let_go(attempt.claim.delivery)
-        else:
-            self._give_up(attempt.claim.delivery, err)
+        delivery = attempt.claim.delivery
+        self._forget(attempt)
+        if self.closed or not isinstance(err, Exception | asyncio.CancelledError):
+            self._let_go(delivery)  # the worker ends at once; the ledger and presence say what becomes of the job
+            return
+        _note_defect(delivery, err)
+        assert self.intake is not None
+        self.intake.freed(delivery)
+        try:
+            outcome = attempt.fail(err)
+        except Exception as inner:  # noqa: BLE001 - a defect on top of it
+            outcome = _defect(inner)
+        self._spawn(self._settle(attempt, outcome, None))
 
     # --- settle
 
     def _answer_outcome(self, attempt: Attempt, outcome: Outcome, sent: Sent, _answer: object) -> None:
-        if self.closed:
-            return
         settled = self._parts.claimer.release(attempt.claim, sent)
         if settled is None:
-            self._spawn(self._settle(attempt, outcome, sent))
+            if not self.closed:
+                self._spawn(self._settle(attempt, outcome, sent))
             return
         try:
             failed = self._count(attempt, settled)
-            if failed is not None:
+            if failed is not None and not self.closed:
                 self._spawn(self._tell_failed(attempt.served, attempt.context, failed))
         finally:
             self._finish(attempt.claim.delivery)
@@ -296,13 +323,31 @@ class Slots:
         """Settle what could not be settled at once."""
         delivery = attempt.claim.delivery
         try:
-            failed = self._count(attempt, await self._parts.claimer.settle(attempt.claim, outcome, sent=sent))
+            failed = self._count(attempt, await self._record(attempt.claim, outcome, sent))
             if failed is not None:
                 await self._tell_failed(attempt.served, attempt.context, failed)
-        except Exception as err:
-            log.exception("delivery_failed", job=delivery.job, job_id=delivery.id, error=str(err))
+        except Exception as err:  # noqa: BLE001 - a defect: it must not take the worker with it
+            _note_defect(delivery, err)
         finally:
             self._finish(delivery)
+
+    async def _bury(self, claim: Claim, err: Exception) -> None:
+        """Settle a claim that cannot even become an attempt."""
+        _note_defect(claim.delivery, err)
+        try:
+            await self._record(claim, _defect(err), None)
+        except Exception as inner:  # noqa: BLE001 - as above
+            _note_defect(claim.delivery, inner)
+        finally:
+            self._finish(claim.delivery)
+
+    async def _record(self, claim: Claim, outcome: Outcome, sent: Sent | None) -> Settled:
+        """Settle a claim; an outcome that cannot be recorded becomes a failure that can."""
+        try:
+            return await self._parts.claimer.settle(claim, outcome, sent=sent)
+        except Exception as err:  # noqa: BLE001 - a defect, or an outcome that no record can hold
+            _note_defect(claim.delivery, err)
+            return await self._parts.claimer.settle(claim, _defect(err))
 
     def _count(self, attempt: Attempt, settled: Settled) -> Record | None:
         """Take note of what stands; the record of a failure for good, which the application wants to hear of."""
@@ -345,7 +390,7 @@ class Slots:
     async def _cancel(self, attempt: Attempt) -> None:
         try:
             cancelled = await self._parts.claimer.is_cancelled(attempt.claim)
-        except BusError:
+        except (BusError, CodecError):
             return  # the keeper repeats the push
         if cancelled:
             attempt.stop(Stop.CANCELLED)
@@ -353,7 +398,7 @@ class Slots:
     def _abandon(self, attempt: Attempt) -> None:
         """A handler does not stop: settle without it, and free its slot."""
         self._parts.metrics.abandoned_total += 1
-        self.attempts.pop(attempt.claim.entry.id, None)
+        self._forget(attempt)
         assert self.intake is not None
         self.intake.freed(attempt.claim.delivery)
         self._spawn(self._settle(attempt, attempt.conclude(None), None))
@@ -361,6 +406,15 @@ class Slots:
             self._drop(attempt.task)
             self.ghosts.add(attempt.task)
             attempt.task.add_done_callback(self.ghosts.discard)
+
+
+def _note_defect(delivery: Delivery, err: BaseException) -> None:
+    log.error("delivery_failed", job=delivery.job, job_id=delivery.id, error=str(err), exc_info=err)
+
+
+def _defect(err: BaseException) -> Failed:
+    """The outcome of a claim that could not be handled: the job is a dead letter, whole, and says why."""
+    return Failed(Reason.NON_RETRYABLE, build_error(err))
 
 
 async def _conclude(outcome: Outcome) -> Outcome:
