@@ -5,17 +5,15 @@ trouble.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from itertools import count
-from typing import Any
 
 import pytest
 
 from jetmill_operator.cluster.errors import InvalidError
 from jetmill_operator.cluster.ports import JOB
 from support.junk import make_spec
-from support.operating import OperatorProcess, Start
+from support.operating import Start
 from support.person import Person
 from support.wait import eventually
 
@@ -52,12 +50,6 @@ async def follow_canary(person: Person, times: list[float]) -> None:
         await asyncio.sleep(1)  # it is one among many, not the loudest
 
 
-def list_crashes(process: OperatorProcess) -> list[dict[str, Any]]:
-    """What the operator's log says of errors that nobody expected."""
-    entries = [json.loads(line) for line in process.log.splitlines() if line.startswith("{")]
-    return [entry for entry in entries if entry.get("msg") == "reconcile_failed" and "exception" in entry]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_random_specs_never_crash_a_reconcile_nor_stall_the_others(start: Start, person: Person) -> None:
@@ -73,7 +65,7 @@ async def test_random_specs_never_crash_a_reconcile_nor_stall_the_others(start: 
     await eventually(lambda: _all_observed(person), seconds=180, what="the last spec of each to be looked at")
     assert not canary.done(), canary
     canary.cancel()
-    crashes = list_crashes(process)
+    crashes = process.list_crashes()
     assert crashes == [], crashes[0]
     assert process.get("/livez") == 200
     runs = process.measure("jetmill_reconcile_total")

@@ -142,13 +142,22 @@ async def rest(credential: Credential) -> AsyncIterator[Rest]:
 @pytest.fixture
 async def namespace(rest: Rest) -> AsyncIterator[str]:
     """A namespace of the test's own."""
+    async with make_namespace(rest) as name:
+        yield name
+
+
+@contextlib.asynccontextmanager
+async def make_namespace(rest: Rest) -> AsyncIterator[str]:
+    """A new namespace, which goes in the end."""
     kube, name = KubeCluster(rest), f"jm-test-{secrets.token_hex(4)}"
     await kube.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    await kube.delete(NAMESPACE, "", name)
-    for kind in (PROBE, JOB, SCHEDULED_JOB, WEBHOOK):
-        with contextlib.suppress(AbsentError):
-            await _release(kube, kind, name)
+    try:
+        yield name
+    finally:
+        await kube.delete(NAMESPACE, "", name)
+        for kind in (PROBE, JOB, SCHEDULED_JOB, WEBHOOK):
+            with contextlib.suppress(AbsentError):
+                await _release(kube, kind, name)
 
 
 async def _release(kube: KubeCluster, kind: Kind, namespace: str) -> None:

@@ -79,6 +79,16 @@ class OperatorProcess:
                     return entry
         return None
 
+    def list_crashes(self) -> list[dict[str, Any]]:
+        """What its log says of reconciles that ended by an error which nobody expected."""
+        entries = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        return [entry for entry in entries if entry.get("msg") == "reconcile_failed" and "exception" in entry]
+
+    @property
+    def ended(self) -> int | None:
+        """Its exit status; None: it runs."""
+        return self._process.poll()
+
     async def says(self, event: str) -> dict[str, Any]:
         """Wait for a log line."""
 

@@ -50,12 +50,14 @@ class Person:
         found = await self.read_conditions(name)
         return {kind: f"{one['status']} {one['reason']}" for kind, one in found.items()}
 
-    async def sees(self, kind: str, wanted: str, name: str = JOB_NAME) -> None:
+    async def sees(self, kind: str, wanted: str, name: str = JOB_NAME, *, seconds: float = 30) -> None:
+        """Wait for a condition, said as status and reason."""
+
         async def look() -> bool:
             return (await self.conditions(name)).get(kind, "") == wanted
 
         try:
-            await eventually(look, seconds=30, what=f"{kind} of {name} to be {wanted}")
+            await eventually(look, seconds=seconds, what=f"{kind} of {name} to be {wanted}")
         except AssertionError as err:
             raise AssertionError(f"{err}; {await self.conditions(name)}") from err
 
