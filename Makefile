@@ -34,7 +34,7 @@ imports: $(STAMP) ## Which module may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
 unit: $(STAMP) ## Tests without any I/O of ours
-	$(PYTEST) tests/unit
+	$(PYTEST) -n 2 tests/unit
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server
@@ -60,8 +60,12 @@ check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, w
 	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
 
 .PHONY: test-cluster
-test-cluster: $(STAMP) ## On a real Kubernetes API: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind)
-	$(PYTEST) -m "cluster or e2e" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
+test-cluster: $(VENV)/.chart ## On a real Kubernetes API: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind)
+	$(PYTEST) -m "(cluster or e2e) and not soak" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
+
+.PHONY: soak
+soak: $(VENV)/.chart ## What takes many minutes there: 540 long jobs through many steps down (figures at the end)
+	$(PYTEST) -m soak $(wildcard tests/cluster tests/e2e) $(PYTEST_OPTIONS)
 
 .PHONY: mutants bench
 mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must fail

@@ -1,6 +1,6 @@
 """Rights: each verb granted stands here with its reason, and no more is granted.
 
-This is the half that can be seen without a cluster; the end-to-end tests compare with what was asked at run time.
+The half that can be seen without a cluster; tests/cluster/test_rights.py compares with what is asked at run time.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from support.chart import Manifest, find, render
-
-Grant = tuple[str, str, str]
+from support.right import Grant, list_grants
 
 WATCHED: dict[Grant, str] = {
     **{
@@ -42,8 +41,7 @@ WATCHED: dict[Grant, str] = {
         }.items()
     },
     ("apps", "deployments/scale", "patch"): "the autoscaler, and nothing but replicas",
-    ("", "pods", "get"): "the state of a victim",
-    ("", "pods", "list"): "why workers are not there",
+    ("", "pods", "list"): "why workers are not there, and who may go",
     ("", "pods", "watch"): "the same, as it happens",
     ("", "pods", "patch"): "pod-deletion-cost: who goes first",
     ("", "events", "create"): "to tell a person",
@@ -66,19 +64,9 @@ OWN: dict[Grant, str] = {
 }
 
 
-def grants(role: Manifest) -> set[Grant]:
-    return {
-        (group, resource, verb)
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-
-
 def test_the_cluster_role_grants_what_is_used_and_no_more() -> None:
     role = find(render(), "ClusterRole", "jetmill:jetmill-operator")
-    assert grants(role) == {*WATCHED, *COPIES}
+    assert list_grants(role) == {*WATCHED, *COPIES}
 
 
 def test_a_namespaced_install_grants_the_same_in_its_namespaces_only() -> None:
@@ -88,14 +76,14 @@ def test_a_namespaced_install_grants_the_same_in_its_namespaces_only() -> None:
     ]
     assert {one["metadata"]["namespace"] for one in watching} == {"shop", "billing"}
     for role in watching:
-        assert grants(role) == {*WATCHED, *COPIES}
+        assert list_grants(role) == {*WATCHED, *COPIES}
     bound = [one["roleRef"]["name"] for one in manifests if one["kind"] == "ClusterRoleBinding"]
     assert bound == []
 
 
 def test_in_its_own_namespace_it_has_a_lease_and_the_secrets_that_it_copies() -> None:
     role = find(render(), "Role", "jetmill-operator")
-    assert grants(role) == set(OWN)
+    assert list_grants(role) == set(OWN)
     assert secret_names(role) == ["jetmill-nats-worker-default", "jetmill-nats-producer-default"]
 
 
@@ -119,7 +107,7 @@ def test_nothing_is_granted_by_a_star_and_nobody_may_grant(values: dict[str, Any
     roles = [one for one in render(values) if one["kind"] in ("Role", "ClusterRole")]
     assert roles
     for role in roles:
-        for group, resource, verb in grants(role):
+        for group, resource, verb in list_grants(role):
             assert "*" not in (group, resource, verb), role["metadata"]["name"]
             assert verb not in ("bind", "escalate", "impersonate"), role["metadata"]["name"]
             assert group != "rbac.authorization.k8s.io", role["metadata"]["name"]
@@ -134,24 +122,24 @@ def test_people_who_may_view_edit_or_administer_may_do_so_with_jobs() -> None:
     }.items():
         found = find(manifests, "ClusterRole", f"jetmill:jetmill-{role}")
         assert found["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{role}"] == "true"
-        assert {verb for _, _, verb in grants(found)} == verbs
+        assert {verb for _, _, verb in list_grants(found)} == verbs
 
 
 def test_the_test_may_make_and_remove_its_one_job() -> None:
     role = find(render(), "Role", "jetmill-test")
-    assert grants(role) == {("jetmill.dev", "jobs", verb) for verb in ("create", "get", "delete")}
+    assert list_grants(role) == {("jetmill.dev", "jobs", verb) for verb in ("create", "get", "delete")}
     assert [rule.get("resourceNames") for rule in role["rules"]] == [None, ["jetmill-test"]]
 
 
 def test_the_clean_up_may_stop_the_operator_and_remove_what_it_made() -> None:
     manifests = render()
     role = find(manifests, "Role", "jetmill-cleanup")
-    assert grants(role) == {
+    assert list_grants(role) == {
         ("apps", "deployments/scale", "patch"),
         ("", "pods", "list"),
         ("coordination.k8s.io", "leases", "delete"),
     }
-    assert grants(find(manifests, "ClusterRole", "jetmill:jetmill-cleanup")) == {
+    assert list_grants(find(manifests, "ClusterRole", "jetmill:jetmill-cleanup")) == {
         *(
             ("jetmill.dev", kind, verb)
             for kind in ("jobs", "scheduledjobs", "webhooks")

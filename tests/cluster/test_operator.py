@@ -4,113 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
 from factories import make_hint
-from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.errors import NotFoundError
-from jetmill_operator.cluster.kube import KubeCluster
-from jetmill_operator.cluster.ports import DEPLOYMENT, EVENT, JOB, LEASE, POD, SCHEDULED_JOB, Body, Kind
+from jetmill_operator.cluster.ports import DEPLOYMENT, EVENT, JOB, LEASE, POD, SCHEDULED_JOB, Kind
 from jetmill_operator.resources.label import APPLIED, BORN, FINALIZER, read_mark
-from support.declare import make_body
 from support.nats import NatsServer
-from support.operating import OperatorProcess
+from support.operating import OperatorProcess, Start
+from support.person import CHILD, JOB_NAME, Person
 from support.wait import eventually
 
-JOB_NAME = "send-email"
-CHILD = "send-email-worker"
 REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets")
-Start = Callable[..., Awaitable[OperatorProcess]]
-
-
-@pytest.fixture
-def nats(tmp_path: Path) -> Iterator[NatsServer]:
-    with NatsServer.start(tmp_path / "nats") as server:
-        yield server
-
-
-@pytest.fixture
-async def bus(nats: NatsServer, namespace: str) -> Any:
-    bus = await connect(BusOptions(url=nats.url, namespace=namespace))
-    yield bus
-    await bus.link.close()
-
-
-@pytest.fixture
-def environ(nats: NatsServer, kubeconfig: Path, namespace: str) -> Mapping[str, str]:
-    return {
-        "JETMILL_NATS_URL": nats.url,
-        "KUBECONFIG": str(kubeconfig),
-        "JETMILL_WATCH_NAMESPACES": namespace,
-        "JETMILL_POD_NAMESPACE": namespace,
-    }
-
-
-@pytest.fixture
-def start(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Start]:
-    """Start operators; they end with the test."""
-    with ExitStack() as stack:
-
-        async def begin(*, wait: bool = True, die_after: int | None = None, **more: str) -> OperatorProcess:
-            process = OperatorProcess(tmp_path, {**environ, **more}, die_after=die_after)
-            stack.callback(process.kill)
-            if wait:
-                await process.ready()
-            return process
-
-        yield begin
-
-
-class Person:
-    """What somebody does with kubectl, and sees."""
-
-    def __init__(self, kube: KubeCluster, namespace: str) -> None:
-        self.kube = kube
-        self.namespace = namespace
-
-    async def declare(self, name: str = JOB_NAME, **spec: Any) -> Body:
-        body = make_body(name, **spec)
-        body["metadata"] = {"name": name, "namespace": self.namespace}
-        return await self.kube.apply(JOB, body, manager="kubectl")
-
-    async def get(self, kind: Kind = JOB, name: str = JOB_NAME) -> Body | None:
-        return await self.kube.get(kind, self.namespace, name)
-
-    async def conditions(self, name: str = JOB_NAME) -> dict[str, str]:
-        body = await self.get(JOB, name)
-        found = ((body or {}).get("status") or {}).get("conditions") or []
-        return {one["type"]: f"{one['status']} {one['reason']}" for one in found}
-
-    async def sees(self, kind: str, wanted: str, name: str = JOB_NAME) -> None:
-        async def look() -> bool:
-            return (await self.conditions(name)).get(kind, "") == wanted
-
-        try:
-            await eventually(look, seconds=30, what=f"{kind} of {name} to be {wanted}")
-        except AssertionError as err:
-            raise AssertionError(f"{err}; {await self.conditions(name)}") from err
-
-    async def observed(self, name: str = JOB_NAME) -> Body:
-        """Wait until the status is of the newest generation."""
-
-        async def look() -> Body | None:
-            body = await self.get(JOB, name)
-            seen = ((body or {}).get("status") or {}).get("observedGeneration")
-            return body if body and seen == body["metadata"]["generation"] else None
-
-        found: Body = await eventually(look, seconds=30, what=f"the newest generation of {name} to be observed")
-        return found
-
-
-@pytest.fixture
-def person(kube: KubeCluster, namespace: str) -> Person:
-    return Person(kube, namespace)
 
 
 async def image_of(person: Person) -> str:

@@ -249,12 +249,52 @@ async def test_a_scale_changes_replicas_and_nothing_else(world: World) -> None:
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
 
 
-async def test_a_scale_of_a_stale_version_is_refused(world: World) -> None:
-    """A number of replicas that was read before another one decided is never written back."""
-    before = await world.apply(world.deployment(replicas=0), DEPLOYMENT)
-    await world.apply(world.deployment(replicas=0, args=["true"]), DEPLOYMENT)
+async def test_a_scale_that_rests_on_an_old_version_is_a_conflict(world: World) -> None:
+    """A value that was read before somebody scaled up, written back, would kill workers."""
+    old = await world.apply(world.deployment(replicas=0, args=["true"]), DEPLOYMENT)
+    await scale(world, 0)
+    await world.cluster.patch(DEPLOYMENT, world.namespace, "one", {"metadata": {"labels": {"new": "1"}}})
+    head = {"name": "one", "namespace": world.namespace}
+    body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 0}}
+    for stale in ({"resourceVersion": old["metadata"]["resourceVersion"]}, {"uid": "another"}):
+        with pytest.raises(ConflictError):
+            await world.apply(
+                {**body, "metadata": {**head, **stale}}, DEPLOYMENT, manager=AUTOSCALER, subresource="scale"
+            )
+    now = await world.now(DEPLOYMENT)
+    fresh = {name: now["metadata"][name] for name in ("resourceVersion", "uid")}
+    done = {**body, "metadata": {**head, **fresh}}
+    answer = await world.apply(done, DEPLOYMENT, manager=AUTOSCALER, subresource="scale")
+    assert answer["metadata"]["uid"] == fresh["uid"]
+
+
+async def test_a_scale_to_zero_is_one_and_says_its_version(world: World) -> None:
+    """A Scale leaves 0 out, so this is no matter of course."""
+    suspended = world.deployment(replicas=0, args=["true"])
+    suspended["spec"]["paused"] = True  # no pods come of it
+    await world.apply(suspended, DEPLOYMENT)
+    await scale(world, 0)
+    del suspended["spec"]["replicas"]
+    await world.apply(suspended, DEPLOYMENT)
+    for replicas in (3, 2, 0, 1, 0):
+        answer = await scale(world, replicas)
+        now = await world.now(DEPLOYMENT)
+        assert (answer["spec"]["replicas"], now["spec"]["replicas"]) == (replicas, replicas)
+        assert answer["metadata"]["resourceVersion"] <= now["metadata"]["resourceVersion"]
+        assert await world.cluster.owners(DEPLOYMENT, world.namespace, "one", ".spec.replicas") == {AUTOSCALER}
+
+
+async def test_a_patch_that_names_a_uid_is_for_that_object_alone(world: World) -> None:
+    body = await world.apply(world.body(spec={"size": 1}))
+    change: Body = {"metadata": {"uid": body["metadata"]["uid"], "annotations": {"cost": "-100"}}}
+    await world.cluster.patch(PROBE, world.namespace, "one", change)
+    assert (await world.now())["metadata"]["annotations"] == {"cost": "-100"}
+    other: Body = {"metadata": {"uid": "5b9e2fd4-0000-4000-8000-000000000000", "annotations": {"cost": None}}}
     with pytest.raises(ConflictError):
-        await scale(world, 0, resourceVersion=version(before))
+        await world.cluster.patch(PROBE, world.namespace, "one", other)
+    change["metadata"]["annotations"]["cost"] = None
+    await world.cluster.patch(PROBE, world.namespace, "one", change)
+    assert not (await world.now())["metadata"].get("annotations")
 
 
 # -- who owns which field

@@ -1,16 +1,11 @@
-"""A release from its first minute to its last: in this order, each test on what the one before left."""
+"""A release from its first minute: in this order, each test on what the one before left. test_upgrade has its last."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
-import pytest
-
-from support.chart import ROOT
-from support.release import TAG, Release
+from support.release import TAG, Release, names, run_cli
 from support.wait import eventually
 
 JOBS = ("send-email", "charge-card", "sales-report")
@@ -28,19 +23,6 @@ asyncio.run(main())
 """
 
 
-def run_cli(environ: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "jetmill", *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def workers(release: Release) -> dict[str, int]:
     """Replicas that each Job's Deployment asks for."""
     found = release.get("deployments", "-l", "app.kubernetes.io/name=jetmill-worker")
@@ -56,14 +38,14 @@ def test_pods_are_ready_and_nothing_was_forbidden(release: Release) -> None:
 
 
 def test_the_charts_own_test_runs_a_real_job_and_leaves_nothing(release: Release) -> None:
+    kinds = "jobs.jetmill.dev,pods,roles,rolebindings"
+    before = names(release.get(kinds))
     assert "Phase:          Succeeded" in release.helm("test", release.name)
-    assert release.get("jobs.jetmill.dev,pods,roles,rolebindings") == []
+    assert names(release.get(kinds)) == before
 
 
 def test_jobs_become_ready_without_a_pod(release: Release) -> None:
-    text = (ROOT / "examples/shop/jobs.yaml").read_text().replace("jetmill/shop:dev", f"jetmill/shop:{TAG}")
-    release.kubectl("apply", "-f", "-", text=text)
-    release.kubectl("wait", "--for=condition=Ready", "jmj", "--all", "--timeout=60s")
+    release.open_shop()
     assert workers(release) == dict.fromkeys(JOBS, 0)
     assert release.get("pods") == []
 
@@ -108,47 +90,3 @@ async def test_workers_go_back_to_zero(release: Release) -> None:
     )
     ready = [one["status"]["conditions"] for one in release.get("jobs.jetmill.dev")]
     assert all(("Ready", "True") in {(one["type"], one["status"]) for one in conditions} for conditions in ready)
-
-
-async def test_an_upgrade_that_adds_a_namespace_restarts_no_nats(release: Release) -> None:
-    def nats_pod() -> tuple[str, int]:
-        pod = next(one for one in release.get("pods", "-l", "app.kubernetes.io/component=nats", namespace=release.home))
-        return pod["metadata"]["uid"], sum(one["restartCount"] for one in pod["status"]["containerStatuses"])
-
-    before = nats_pod()
-    more = f"{release.home}-more"
-    watched = release.values().get("watchNamespaces")
-    release.install(
-        namespaces=[{"name": release.shop}, {"name": more, "create": True}],
-        **({"watchNamespaces": [*watched, more]} if watched else {}),
-    )
-    try:
-        await eventually(
-            lambda: len(release.get("secrets", namespace=more)) == 2,
-            seconds=150,
-            what="the logins of the new namespace",
-        )
-        assert nats_pod() == before
-        with release.forwarded() as environ:
-            run_cli(environ, "job", "run", "send-email", "--payload", '{"to": "a", "subject": "b"}', "--wait")
-    finally:
-        release.kubectl("delete", "namespace", more, "--wait=false")
-
-
-def test_an_uninstall_leaves_what_keep_says_and_nothing_else(release: Release) -> None:
-    release.helm("uninstall", release.name, "--wait")
-    left = release.get("deployments,statefulsets,services,secrets,leases,roles,rolebindings", namespace=release.home)
-    assert [f"{one['kind']}/{one['metadata']['name']}" for one in left] == []
-    assert release.get("deployments,secrets,poddisruptionbudgets,roles,rolebindings") == []
-    jobs = release.get("jobs.jetmill.dev")
-    assert {one["metadata"]["name"] for one in jobs} == set(JOBS)
-    assert not any(one["metadata"].get("finalizers") for one in jobs)
-    claims = release.get("persistentvolumeclaims", namespace=release.home)
-    assert [one["metadata"]["name"] for one in claims] == [f"data-{release.name}-nats-0"]
-    roles = json.loads(release.kubectl("get", "clusterroles,clusterrolebindings", "-o", "json"))["items"]
-    assert [one for one in roles if one["metadata"]["name"].startswith(f"{release.home}:")] == []
-
-
-@pytest.mark.parametrize("kind", ["jobs", "scheduledjobs", "webhooks"])
-def test_definitions_are_kept(release: Release, kind: str) -> None:
-    assert release.kubectl("get", "customresourcedefinition", f"{kind}.jetmill.dev", "-o", "name")

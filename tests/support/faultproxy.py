@@ -64,6 +64,8 @@ class FaultProxy:
         self._session: aiohttp.ClientSession | None = None
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.answers: list[tuple[web.Request, int]] = []
+        """What the server was asked, and its status."""
         self.open = asyncio.Event()
         """Streams pass what they get; clear it to silence them."""
         self.open.set()
@@ -90,18 +92,19 @@ class FaultProxy:
             proxy.cut()
             await runner.cleanup()
 
-    def credential(self) -> Credential:
-        """Who goes through the proxy."""
+    def credential(self, *, token: str = "") -> Credential:
+        """Who goes through the proxy: whoever the proxy is to the server, or, if that is nobody, a token's owner."""
+        return find_credential(kubeconfig=str(self.write_kubeconfig(token=token)))
+
+    def write_kubeconfig(self, *, token: str = "") -> Path:
+        """The same, for another process."""
         path = self._folder / "proxy.kubeconfig"
         cluster = {"name": "proxy", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}
         context = {"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}
         config = {"apiVersion": "v1", "kind": "Config", "current-context": "proxy"}
-        path.write_text(
-            json.dumps(
-                {**config, "clusters": [cluster], "contexts": [context], "users": [{"name": "nobody", "user": {}}]}
-            )
-        )
-        return find_credential(kubeconfig=str(path))
+        user = {"name": "nobody", "user": {"token": token} if token else {}}
+        path.write_text(json.dumps({**config, "clusters": [cluster], "contexts": [context], "users": [user]}))
+        return path
 
     def fail(self, method: str = "", path: str = "", **fault: Any) -> Fault:
         """Add a fault."""
@@ -158,6 +161,7 @@ class FaultProxy:
             data=await request.read() or None,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as answer:
+            self.answers.append((request, answer.status))
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
             if "watch" not in request.query or lose:
                 return web.Response(status=answer.status, headers=kept, body=await answer.read())

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,8 @@ from support.site import CrashError, Hands
 from support.wait import eventually
 
 TESTS = Path(__file__).resolve().parents[1]
+Start = Callable[..., Awaitable["OperatorProcess"]]
+"""Starts one, with more variables, and gives it when it leads."""
 
 
 class OperatorProcess:

@@ -2,7 +2,9 @@
 
 Images are `jetmill/operator`, `jetmill/worker` and `jetmill/shop` of the tag JETMILL_TEST_IMAGE_TAG (`dev`: `make
 images`, `docker build -t jetmill/shop:dev examples/shop`), and NATS. On a cluster that others use at the same time, set
-JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only.
+JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only. JETMILL_TEST_RELEASE names the
+namespace of a release that is there (that of its Jobs is called the same, with `-shop`): tests then go on with it, and
+leave it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,11 +25,13 @@ from typing import Any
 import pytest
 import yaml
 
-from support.chart import CHART
+from support.chart import CHART, ROOT
+from support.door import Door
 from support.nats import find_free_port
 
 TAG = os.environ.get("JETMILL_TEST_IMAGE_TAG", "dev")
 SHARED = os.environ.get("JETMILL_TEST_SHARED", "") not in ("", "0")
+STANDING = os.environ.get("JETMILL_TEST_RELEASE", "")
 PATIENCE = "150s"
 
 
@@ -45,7 +50,7 @@ class Release:
     kubeconfig: Path
     folder: Path
     name: str = "jetmill"
-    home: str = field(default_factory=lambda: f"jm-e2e-{secrets.token_hex(3)}")
+    home: str = field(default_factory=lambda: STANDING or f"jm-e2e-{secrets.token_hex(3)}")
 
     @property
     def shop(self) -> str:
@@ -83,6 +88,12 @@ class Release:
         answer = self.kubectl("get", what, "-o", "json", *arguments, namespace=namespace)
         return list(json.loads(answer)["items"])
 
+    def open_shop(self) -> None:
+        """Declare the Jobs of examples/shop, and wait until they are ready."""
+        text = (ROOT / "examples/shop/jobs.yaml").read_text().replace("jetmill/shop:dev", f"jetmill/shop:{TAG}")
+        self.kubectl("apply", "-f", "-", text=text)
+        self.kubectl("wait", "--for=condition=Ready", "jmj", "--all", "--timeout=60s")
+
     @contextmanager
     def forwarded(self) -> Iterator[dict[str, str]]:
         """The environment of a client on this machine, as the notes of the chart say it."""
@@ -90,13 +101,8 @@ class Release:
         command = [find_tool("kubectl"), "-n", self.home, "port-forward", f"service/{self.name}-nats", f"{port}:4222"]
         secret = json.loads(self.kubectl("get", "secret", f"{self.name}-nats-producer", "-o", "json"))["data"]
         login = {key: base64.b64decode(value).decode() for key, value in secret.items() if key.startswith("JETMILL_")}
-        with subprocess.Popen(command, env=self._environ(), stdout=subprocess.PIPE, text=True) as forward:
-            try:
-                assert forward.stdout is not None
-                assert "Forwarding" in forward.stdout.readline()
-                yield {**os.environ, **login, "JETMILL_NATS_URL": f"nats://127.0.0.1:{port}"}
-            finally:
-                forward.terminate()
+        with Door(command, environ=self._environ()):
+            yield {**os.environ, **login, "JETMILL_NATS_URL": f"nats://127.0.0.1:{port}"}
 
     def _environ(self) -> dict[str, str]:
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
@@ -107,3 +113,22 @@ class Release:
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+
+def names(found: list[dict[str, Any]]) -> list[str]:
+    """Kind and name of each object."""
+    return [f"{one['kind']}/{one['metadata']['name']}" for one in found]
+
+
+def run_cli(environ: dict[str, str], *arguments: str) -> str:
+    """Run the command `jetmill` on this machine; its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "jetmill", *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

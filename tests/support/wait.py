@@ -18,7 +18,11 @@ async def soon(awaitable: Awaitable[_T], *, seconds: float = PATIENCE_SECONDS) -
 
 
 async def eventually(
-    condition: Callable[[], Any | Awaitable[Any]], *, seconds: float = PATIENCE_SECONDS, what: str = ""
+    condition: Callable[[], Any | Awaitable[Any]],
+    *,
+    seconds: float = PATIENCE_SECONDS,
+    every_seconds: float = 0.005,
+    what: str = "",
 ) -> Any:
     """Ask until the condition gives something true, and return that; AssertionError with the last answer otherwise."""
     loop = asyncio.get_running_loop()
@@ -31,4 +35,4 @@ async def eventually(
             return answer
         if loop.time() > end:
             raise AssertionError(f"waited {seconds} s for {what or inspect.getsource(condition).strip()}: {answer!r}")
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(every_seconds)

@@ -122,7 +122,8 @@ async def test_an_autoscaler_is_refused_nothing_that_it_needs(server: NatsServer
     before = len(server.log)
     bus = await connect(settings_of(server, "scaler").bus_options())
     woken: list[str] = []
-    bus.signals.on_wake(woken.append)
+    bus.signals.on_wake(woken.append, job=JOB)
+    assert (await bus.queue.tails())[JOB] == await admin.queue.last_seq(JOB)
     async with (
         Worker(settings=settings, registry=registry) as worker,
         Client(settings_of(server, "client"), registry=registry) as client,

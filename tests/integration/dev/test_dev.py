@@ -163,25 +163,111 @@ async def test_changed_manifests_are_applied_and_faulty_ones_change_nothing(star
     await dev.stop()
 
 
-@pytest.mark.field(
-    "Job.spec.worker.concurrency",
-    "Job.spec.scaling.maxReplicas",
-    "Job.spec.scaling.targetDrainSeconds",
-    "Job.spec.scaling.cooldownSeconds",
-)
-async def test_workers_scale_with_the_backlog_and_go_after_the_cooldown(start, connect, folder):
-    scaling = "  worker: {concurrency: 1}\n  scaling: {maxReplicas: 2, targetDrainSeconds: 1, cooldownSeconds: 1}\n"
-    (folder / "nap.yaml").write_text(declare("nap", "tasks:nap", scaling))
+@pytest.mark.field("Job.spec.worker.from.name")
+async def test_a_job_rides_on_the_workers_of_another_and_brings_them_from_zero(start, connect, folder):
+    (folder / "rider.yaml").write_text(declare("rider", "tasks:wait_for", "  worker: {from: {name: greet}}\n"))
+    (folder / "lost.yaml").write_text(declare("lost", "tasks:greet", "  worker: {from: {name: nobody}}\n"))
+    (folder / "gate").write_text("")
+    dev = await start()
+    client = await connect(await dev.ready())
+    await dev.says("Job lost: .*there is no Job nobody in this namespace")
+    assert await (await client.enqueue("rider", {"path": str(folder / "gate")})).result(timeout=60) == 1
+    assert await (await client.enqueue("greet", {"name": "Ada"})).result(timeout=60) == "Hello, Ada!"
+    (worker,) = await client.workers()
+    assert worker.jobs == ["greet", "rider"]
+    assert worker.pod.startswith("greet-worker-")
+    await client.close()
+    await dev.stop()
+
+
+@pytest.mark.field("Job.spec.suspend", "Job.spec.deletionPolicy")
+async def test_a_suspended_job_waits_and_one_that_deletes_cancels_what_waits(start, connect, folder):
+    manifest = folder / "greet.yaml"
+    good = manifest.read_text()
+    manifest.write_text(good + "  suspend: true\n")
+    dev = await start()
+    client = await connect(await dev.ready())
+    handle = await client.enqueue("greet", {"name": "Ada"})
+    manifest.write_text(good)
+    await dev.says("Job greet changed")
+    assert await handle.result(timeout=60) == "Hello, Ada!"
+    manifest.write_text(good + "  suspend: true\n  deletionPolicy: Delete\n")
+    await eventually(lambda: is_suspended(client))
+    waiting = await client.enqueue("greet", {"name": "Bob"})
+    manifest.unlink()
+    await dev.says("Job greet deleted .Delete: its waiting jobs are cancelled")
+    assert (await waiting.status()).state == "cancelled"
+    assert await client.jobs() == []
+    await client.close()
+    await dev.stop()
+
+
+async def is_suspended(client: Client) -> bool:
+    (settings,) = await client.jobs()
+    return settings.suspend
+
+
+async def test_secrets_of_the_folder_are_variables_of_its_workers(start, connect, folder):
     (folder / "tasks.py").write_text(
-        (folder / "tasks.py").read_text() + "\n@job\nasync def nap() -> None:\n    await asyncio.sleep(0.3)\n"
+        (folder / "tasks.py").read_text()
+        + "\n@job\nasync def tell() -> str:\n    import os\n    return os.environ['A']\n"
     )
+    variable = "  worker: {env: [{name: A, valueFrom: {secretKeyRef: {name: shop, key: token}}}]}\n"
+    (folder / "tell.yaml").write_text(declare("tell", "tasks:tell", variable))
+    dev = await start()
+    await dev.says(r"tell.yaml:7: spec.worker.env\[0\].valueFrom: there is no Secret shop in this folder; ")
+    client = await connect(await dev.ready())
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\nstringData: {token: %s}\n"
+    (folder / "secret.yaml").write_text(secret % "one")
+    await dev.says("Job tell declared")
+    assert await (await client.enqueue("tell", {})).result(timeout=60) == "one"
+    (folder / "secret.yaml").write_text(secret % "two")
+    await dev.says("Secrets or ConfigMaps changed; workers of greet, tell are replaced")
+
+    async def is_new() -> bool:
+        return bool(await (await client.enqueue("tell", {})).result(timeout=60) == "two")
+
+    await eventually(is_new)
+    await client.close()
+    await dev.stop()
+
+
+NAP = "\n@job\nasync def nap() -> None:\n    await asyncio.sleep(0.3)\n"
+
+
+@pytest.fixture
+def nap(folder):
+    """Declares a Job of one job at once in a worker."""
+
+    def nap(scaling: str) -> None:
+        (folder / "tasks.py").write_text((folder / "tasks.py").read_text() + NAP)
+        more = f"  worker: {{concurrency: 1}}\n  scaling: {scaling}\n"
+        (folder / "nap.yaml").write_text(declare("nap", "tasks:nap", more))
+
+    return nap
+
+
+@pytest.mark.field("Job.spec.worker.concurrency", "Job.spec.scaling.maxReplicas", "Job.spec.scaling.targetDrainSeconds")
+async def test_workers_scale_with_the_backlog(start, connect, nap):
+    nap("{maxReplicas: 2, targetDrainSeconds: 1}")
     dev = await start()
     client = await connect(await dev.ready())
     assert dev.workers() == []
     handles = await client.enqueue_many("nap", [{}] * 30)
     await eventually(lambda: len(dev.workers()) == 2, seconds=60)
     await client.wait_many([handle.id for handle in handles], timeout=60)
+    await client.close()
+    await dev.stop()
+
+
+@pytest.mark.field("Job.spec.scaling.cooldownSeconds")
+async def test_a_worker_goes_after_the_cooldown(start, connect, nap):
+    nap("{cooldownSeconds: 1}")
+    dev = await start()
+    client = await connect(await dev.ready())
+    await (await client.enqueue("nap", {})).result(timeout=60)
     await eventually(lambda: dev.workers() == [], seconds=60)
+    assert not dev.find("was ended by|ended with status")
     await client.close()
     await dev.stop()
 

@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from jetmill_operator.dev.watch import Changes, watch
+from jetmill_operator.dev.watch import Changes, take_stamps, watch
 from support.wait import eventually
 
 pytestmark = pytest.mark.integration
@@ -20,15 +20,14 @@ async def changes(tmp_path):
     (tmp_path / "package" / "tasks.py").write_text("x = 1\n")
     (tmp_path / ".jetmill").mkdir()
     seen: list[Changes] = []
-    stop, looked = asyncio.Event(), asyncio.Event()
+    stop, since = asyncio.Event(), take_stamps(tmp_path)
 
     async def follow() -> None:
-        async with contextlib.aclosing(watch(tmp_path, stop=stop, looked=looked)) as found:
+        async with contextlib.aclosing(watch(tmp_path, since=since, stop=stop)) as found:
             async for change in found:
                 seen.append(change)  # noqa: PERF401  the test looks at it while it grows
 
     task = asyncio.create_task(follow())
-    await looked.wait()
     yield seen
     stop.set()
     await task
@@ -47,6 +46,13 @@ async def test_a_change_is_told_from_the_other_kind(tmp_path, changes, path, cha
     (tmp_path / path).write_text("something else\n")
     await eventually(lambda: changes)
     assert changes == [change]
+
+
+async def test_what_was_saved_before_the_watch_began_is_told(tmp_path):
+    since = take_stamps(tmp_path)
+    (tmp_path / "jobs.yaml").write_text("a: 1\n")
+    async with contextlib.aclosing(watch(tmp_path, since=since, stop=asyncio.Event())) as found:
+        assert await anext(found) == Changes(manifests=True, code=False)
 
 
 async def test_a_new_folder_is_watched_too(tmp_path, changes):

@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_manifests
+from jetmill_operator.dev.reference import check_references
 
 HEAD = "apiVersion: jetmill.dev/v1alpha1\nkind: Job\nmetadata: {name: broken}\nspec:\n"
 GOOD = "apiVersion: jetmill.dev/v1alpha1\nkind: Job\nmetadata: {name: good}\nspec: {handler: 'tasks:run'}\n"
@@ -236,12 +237,65 @@ def test_what_is_otherwise_without_pods_is_noted_where_it_stands(read):
         """)
     pods = f"{HEAD}  handler: 'a:b'\n" + "".join(f"  {line}\n" for line in worker.splitlines())
     manifests = read(pods=pods)
+    check_references(manifests, {"TOKEN": "t"})
     assert manifests.faults == []
     assert [str(note) for note in sorted(manifests.notes)] == [
         "pods.yaml:7: note: broken runs the code of this folder, not its image",
         "pods.yaml:10: note: broken has TOKEN from the environment of jetmill dev, if it is there",
         "pods.yaml:11: note: broken has what envFrom names from the environment of jetmill dev, if it is there",
         "pods.yaml:13: note: broken runs without its volumes",
+    ]
+
+
+REFERENCES = {
+    "no Secret": ("secretKeyRef: {name: none, key: token}", "valueFrom: there is no Secret none in this folder"),
+    "no key": (
+        "secretKeyRef: {name: shop, key: none}",
+        "valueFrom: there is no key none in Secret shop in this folder",
+    ),
+    "no ConfigMap": ("configMapKeyRef: {name: shop, key: a}", "valueFrom: there is no ConfigMap shop in this folder"),
+    "no such field": (
+        "fieldRef: {fieldPath: status.podIPs}",
+        "valueFrom.fieldRef.fieldPath: there is no status.podIPs on a laptop; give it a value",
+    ),
+}
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\ndata: {token: czNjcmV0}\nstringData: {user: ada}\n"
+
+
+@pytest.mark.parametrize(("reference", "fault"), REFERENCES.values(), ids=REFERENCES.keys())
+def test_a_variable_that_refers_to_what_is_nowhere_is_a_fault_of_its_job(read, reference, fault):
+    variable = f"  handler: 'a:b'\n  worker:\n    env:\n      - {{name: TOKEN, valueFrom: {{{reference}}}}}\n"
+    manifests = read(bad=f"{HEAD}{variable}", good=GOOD, shop=SECRET)
+    check_references(manifests, {"OTHER": "1"})
+    if "give it" not in fault:
+        fault += "; write it into a document of this folder, or set TOKEN where jetmill dev is started"
+    assert [str(one) for one in manifests.faults] == [f"bad.yaml:8: spec.worker.env[0].{fault}"]
+    assert (list(manifests.jobs), manifests.faulty) == (["good"], {"broken"})
+
+
+def test_secrets_and_config_maps_of_the_folder_are_what_variables_refer_to(read):
+    config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\ndata: {level: 3}\n"
+    env = "    env: [{name: A, valueFrom: {secretKeyRef: {name: shop, key: token}}}]\n"
+    env_from = "    envFrom: [{configMapRef: {name: shop}}]\n"
+    manifests = read(
+        job=f"{HEAD}  handler: 'a:b'\n  worker:\n{env}{env_from}",
+        secret=f"{SECRET}---\n{SECRET.replace('name: shop', 'name: shop, namespace: bank').replace('ada', 'bob')}",
+        config=config,
+        odd="apiVersion: v1\nkind: Secret\nmetadata: shop\ndata: [1]\n",
+        namespace="shop",
+    )
+    check_references(manifests, {})
+    assert (manifests.faults, manifests.notes) == ([], [])
+    assert manifests.sources == {
+        ("Secret", "shop"): {"token": "s3cret", "user": "ada"},
+        ("ConfigMap", "shop"): {"level": "3"},
+    }
+
+
+def test_a_secret_that_is_no_base64_is_a_fault(read):
+    manifests = read(secret=SECRET.replace("czNjcmV0", "s3cret"))
+    assert [str(fault) for fault in manifests.faults] == [
+        "secret.yaml:4: data.token: is no text in base64; encode it, or move it to stringData as it is"
     ]
 
 

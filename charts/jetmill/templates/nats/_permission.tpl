@@ -32,6 +32,7 @@ publish: {
     "$JS.API.STREAM.MSG.GET.jm_{{ .namespace }}_ledger"
     "$KV.jm_{{ .namespace }}_workers.*"
     "$JS.API.STREAM.MSG.GET.KV_jm_{{ .namespace }}_workers"
+    "$JS.API.DIRECT.GET.KV_jm_{{ .namespace }}_workers"
     "$JS.API.STREAM.INFO.KV_jm_{{ .namespace }}_jobs"
     "$JS.API.STREAM.MSG.GET.KV_jm_{{ .namespace }}_jobs"
     "$JS.API.CONSUMER.CREATE.KV_jm_{{ .namespace }}_jobs.>"

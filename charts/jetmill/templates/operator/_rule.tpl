@@ -1,4 +1,4 @@
-{{- /* What the operator does, verb by verb. tests/chart/test_rbac.py compares it with what the code asks for. */ -}}
+{{- /* What the operator does, verb by verb. Reasons: tests/chart/test_rbac.py; held to its requests: tests/cluster/test_rights.py. */ -}}
 
 {{- /* In every namespace that is watched. */ -}}
 {{- define "jetmill.rules" -}}
@@ -22,7 +22,7 @@
   verbs: [patch]
 - apiGroups: [""] # patch: which pod goes first (pod-deletion-cost)
   resources: [pods]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from jetmill_operator.cluster.errors import AbsentError, ConflictError, UnavailableError
+from jetmill_operator.cluster.errors import AbsentError, ConflictError, InvalidError, UnavailableError
 from jetmill_operator.cluster.field import Path
 from jetmill_operator.cluster.ports import LEASE, OPERATOR, Body, Kind, path_of
 from jetmill_operator.cluster.rest import EXPIRED, Request, Rest
@@ -95,7 +95,13 @@ class KubeCluster:
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = OPERATOR) -> Body:
         """See `Cluster.patch`."""
         path, params = path_of(kind, namespace, name), {"fieldManager": manager}
-        return _strip(await self._rest.ask(Request("PATCH", path, params, patch, MERGE, urgent=kind == LEASE)))
+        request = Request("PATCH", path, params, patch, MERGE, urgent=kind == LEASE)
+        try:
+            return _strip(await self._rest.ask(request))
+        except InvalidError as err:
+            if "metadata.uid" in str(err) and "uid" in patch.get("metadata", {}):  # it says "field is immutable"
+                raise ConflictError(str(err), code=err.code) from err
+            raise
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """See `Cluster.delete`."""

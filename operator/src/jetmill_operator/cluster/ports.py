@@ -115,14 +115,15 @@ class Cluster(Protocol):
         self, kind: Kind, body: Body, *, manager: str, subresource: str = "", force: bool = True, dry_run: bool = False
     ) -> Body:
         """Server-side apply by `manager`, and give the object as it then is. `subresource` is `""`, `status` or
-        `scale` (a Scale of autoscaling/v1), which need an object; without `force`, ConflictError names who owns a
+        `scale` (a Scale of autoscaling/v1), which need an object; a resourceVersion or uid in it holds as for `patch`;
+        without `force`, ConflictError names who owns a
         field; with `dry_run` nothing is written.
         """
         ...
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = OPERATOR) -> Body:
-        """JSON merge patch; with `metadata.resourceVersion` in it, ConflictError if that is not the last;
-        AbsentError.
+        """JSON merge patch; with `metadata.resourceVersion` or `metadata.uid` in it, ConflictError if that is not the
+        last, or is another object's; AbsentError.
         """
         ...
 

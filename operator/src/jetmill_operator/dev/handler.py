@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from jetmill_operator.dev.environment import build_environment
 from jetmill_operator.dev.manifest import Manifests
 
 PROBE_SECONDS = 30.0
@@ -34,16 +35,6 @@ class Missing:
 
     what: str
     cure: str
-
-
-def build_environment(folder: Path) -> dict[str, str]:
-    """The environment of what runs the folder's code.
-
-    No byte code is written: Python takes a file that changed within the second and kept its size for the old one.
-    """
-    inherited = os.environ.get("PYTHONPATH")
-    path = f"{folder}{os.pathsep}{inherited}" if inherited else str(folder)
-    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 async def refuse_missing(manifests: Manifests, folder: Path, *, seconds: float = PROBE_SECONDS) -> None:

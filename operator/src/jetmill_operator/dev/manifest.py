@@ -7,10 +7,12 @@ folder itself is read, not what is below it, as `kubectl apply -f DIR` does.
 
 from __future__ import annotations
 
+import base64
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,6 +20,7 @@ from jetmill_operator.api import API_VERSION, GROUP, LATER_KINDS
 from jetmill_operator.api.job import Job
 from jetmill_operator.api.refusal import CLOSE, Refusal, ValuePath, format_path, list_refusals, suggest
 from jetmill_operator.dev.document import Document, read_documents
+from jetmill_operator.dev.environment import SECRET, SOURCE_KINDS
 from jetmill_operator.dev.fault import Fault, Note
 
 _SUFFIXES = (".yaml", ".yml")
@@ -49,6 +52,8 @@ class Manifests:
     notes: list[Note] = field(default_factory=list)
     faulty: set[str] = field(default_factory=set)
     """Names of Jobs that are declared, but not so that they could be obeyed."""
+    sources: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    """What Secrets and ConfigMaps of the folder hold, by kind and name: for variables that refer to them."""
 
     def refuse(self, declared: Declared, fault: Fault) -> None:
         """Take a Job back because of what was found out later."""
@@ -74,7 +79,7 @@ def read_manifests(folder: Path, *, namespace: str | None = None) -> Manifests:
     places: dict[str, list[Declared]] = {}
     for file in list_files(folder):
         for document in read_documents(file, shown=_shorten(file)):
-            declared = document if isinstance(document, Fault) else _read_document(document, manifests)
+            declared = document if isinstance(document, Fault) else _read_document(document, namespace, manifests)
             if isinstance(declared, Fault):
                 manifests.faults.append(declared)
             elif declared is not None and _belongs(declared, namespace, manifests):
@@ -116,13 +121,15 @@ def _refuse_twins(declarations: list[Declared], manifests: Manifests) -> None:
         manifests.refuse(declared, declared.build_fault(("metadata", "name"), what, "rename or remove one"))
 
 
-def _read_document(document: Document, manifests: Manifests) -> Declared | Fault | None:
+def _read_document(document: Document, namespace: str | None, manifests: Manifests) -> Declared | Fault | None:
     """One document as a Job; None for what is not ours, and for one whose faults are noted already."""
     value = document.value
     version = value.get("apiVersion") if isinstance(value, dict) else None
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(version, str) or not isinstance(kind, str):
         return _explain_shape(document)
+    if version == "v1" and kind in SOURCE_KINDS:
+        return _read_source(document, kind, namespace, manifests)
     group = version.partition("/")[0]
     if group != GROUP:
         return _explain_group(document, group)
@@ -156,6 +163,30 @@ def _explain_group(document: Document, group: str) -> Fault | None:
     return Fault(document.file, line, "apiVersion", f"no group {group!r}", f"did you mean {API_VERSION}?")
 
 
+def _read_source(document: Document, kind: str, namespace: str | None, manifests: Manifests) -> Fault | None:
+    """A Secret or ConfigMap: what it holds as text, as a variable would have it."""
+    metadata = _section(document, "metadata")
+    name = metadata.get("name")
+    if not isinstance(name, str) or namespace not in (None, metadata.get("namespace") or namespace):
+        return None
+    held: dict[str, str] = {}
+    for section in ("data", "stringData"):
+        encoded = kind == SECRET and section == "data"
+        for key, text in _section(document, section).items():
+            try:
+                held[str(key)] = base64.b64decode(str(text), validate=True).decode() if encoded else str(text)
+            except ValueError:
+                line, cure = document.line_of((section, str(key))), "encode it, or move it to stringData as it is"
+                return Fault(document.file, line, f"{section}.{key}", "is no text in base64", cure)
+    manifests.sources[kind, name] = held
+    return None
+
+
+def _section(document: Document, name: str) -> Mapping[str, Any]:
+    section = document.value.get(name)
+    return section if isinstance(section, dict) else {}
+
+
 def _read_job(document: Document, manifests: Manifests) -> Declared | None:
     try:
         job = Job.model_validate(document.value)
@@ -176,11 +207,6 @@ def _list_differences(job: Job) -> Iterator[tuple[ValuePath, str]]:
     worker = job.spec.worker
     if worker.image is not None:
         yield ("image",), "runs the code of this folder, not its image"
-    for index, variable in enumerate(worker.env):
-        if variable.value_from is not None:
-            yield ("env", index), f"has {variable.name} from the environment of jetmill dev, if it is there"
-    if worker.env_from:
-        yield ("envFrom",), "has what envFrom names from the environment of jetmill dev, if it is there"
     if worker.volumes:
         yield ("volumes",), "runs without its volumes"
 

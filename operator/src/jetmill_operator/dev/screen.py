@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TextIO
+import traceback
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
 
 _COLOURS = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)
 _RED = 31
@@ -42,6 +46,15 @@ class Screen:
         """Say something as dev itself."""
         for line in text.splitlines():
             self._write(OWN_NAME, _RED if alarm else _DIM, self._paint(line, _RED) if alarm else line)
+
+    def say_event(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+        """Say what an operator would log: the last of structlog's processors."""
+        err = event.pop("exc_info", None)
+        words = [str(event.pop("event")), *(f"{name}={value}" for name, value in event.items())]
+        if isinstance(err, BaseException):
+            words.append("\n" + "".join(traceback.format_exception(err)))
+        self.say(" ".join(words), alarm=True)
+        raise structlog.DropEvent
 
     def show(self, name: str, line: str) -> None:
         """Show a line of a worker; all workers of one Job (`job/number`) share a colour."""

@@ -1,44 +1,59 @@
-"""One run of `jetmill dev`: the server, the bus, the keeper, the workers and the watch over the folder, together.
+"""One run of `jetmill dev`: what an operator does in a cluster, on a cluster in memory, with its workers as processes.
 
 ```
- take the folder ─▶ read manifests ─▶ nats-server ─▶ queues ─▶ ready ─▶ … ─▶ drain workers ─▶ stop nats-server
-                                                                 └─ on change: read, check, plan, apply, roll ─┘
+ take the folder ─▶ read manifests ─▶ nats-server ─▶ objects ─▶ reconciled ─▶ ready ─▶ … ─▶ drain ─▶ stop nats-server
+                                                        ▲                              │
+                                                        └── read, check, apply, roll ◀─┘ on change
 ```
 
-What runs side by side are tasks: the first of them that ends or fails ends the run in order, workers first, the server
-last. What a person does wrong (a manifest, a handler) is said and changes nothing else.
+Reconcilers, autoscaler and keepers are those of the operator; the folder stands for `kubectl apply`, the runner for the
+cluster's controllers and nodes. What runs side by side are tasks: the first of them that ends or fails ends the run in
+order, workers first, the server last. What a person does wrong (a manifest, a handler) is said and changes nothing
+else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jetmill.bus.connect import BusOptions, connect
-from jetmill.bus.ports import Bus
+import structlog
+
+from jetmill.bus.connect import BusOptions, connect_trunk
+from jetmill.bus.ports import Bus, Trunk
 from jetmill.errors import BusError, ConfigError
-from jetmill.ledger.keeper import Keeper
-from jetmill_operator.dev.crew import Launch
-from jetmill_operator.dev.fault import Fault
-from jetmill_operator.dev.handler import refuse_missing
+from jetmill_operator.cluster.local import LocalCluster
+from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, JOB, POD, SERVICE_ACCOUNT, Body, EventType, Kind
+from jetmill_operator.dev.folder import Folder
 from jetmill_operator.dev.lock import take_folder
-from jetmill_operator.dev.manifest import Declared, Manifests, decide_namespace, read_manifests
-from jetmill_operator.dev.reconcile import apply_job, delete_job, plan_changes
-from jetmill_operator.dev.scaling import decide_pause_seconds
+from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_manifests
+from jetmill_operator.dev.process import decide_pause_seconds
+from jetmill_operator.dev.report import Reporter
+from jetmill_operator.dev.runner import Launch, Runner
 from jetmill_operator.dev.screen import Screen
 from jetmill_operator.dev.secret import write_private
 from jetmill_operator.dev.server import DevServer
-from jetmill_operator.dev.supervisor import ROUND_SECONDS, Supervisor
-from jetmill_operator.dev.watch import Changes, watch
+from jetmill_operator.dev.watch import Changes, Stamps, take_stamps, watch
+from jetmill_operator.reconcile.bus import Buses
+from jetmill_operator.reconcile.keeper import Keepers
+from jetmill_operator.reconcile.metric import Metrics
+from jetmill_operator.reconcile.race import run_until_first_ends
+from jetmill_operator.reconcile.scaler import run_scaler
+from jetmill_operator.reconcile.team import Team
+from jetmill_operator.resources.deployment import WorkerLink
 
+ROUND_SECONDS = 0.5
+WATCHED = (JOB, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
+"""What an operator watches."""
 QUIET_ROUNDS = 3
 """With `once`: so many looks in a row must find nothing open."""
 
@@ -61,6 +76,18 @@ class DevOptions:
     """How long jobs in hand may run on at the end."""
 
 
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What is there while the server runs."""
+
+    bus: Bus
+    cluster: LocalCluster
+    team: Team
+    folder: Folder
+    runner: Runner
+    reporter: Reporter
+
+
 class Session:
     """The state of one run."""
 
@@ -71,10 +98,6 @@ class Session:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._server = DevServer(options.data, port=options.port)
-        self._in_force: dict[str, Declared] = {}
-        self._said: set[str] = set()
-        self._held: tuple[str, ...] = ()
-        self._ready = False
 
     def stop(self) -> None:
         """End in order; a second time: at once."""
@@ -106,102 +129,89 @@ class Session:
                 loop.remove_signal_handler(number)
 
     async def _serve(self) -> None:
+        since = await asyncio.to_thread(take_stamps, self.options.folder)
         found = read_manifests(self.options.folder)
         self.namespace = decide_namespace(found, asked=self.options.namespace)
-        manifests = await self._read()
+        cluster = LocalCluster(new_uid=derive_uid)
+        folder = Folder(self.options.folder, cluster, self._screen, namespace=self.namespace, environ=os.environ)
+        manifests = await folder.read()
         try:
             await self._server.start()
-            bus = await connect(
-                BusOptions(url=self._server.url, namespace=self.namespace, name="jetmill dev"),
-            )
+            trunk = await connect_trunk(BusOptions(url=self._server.url, name="jetmill dev"))
             try:
-                await self._work(bus, manifests)
+                await self._work(self._build_world(cluster, folder, trunk), manifests, since)
             finally:
-                await bus.link.close()
+                await trunk.close()
         finally:
             await self._server.stop()
 
-    async def _work(self, bus: Bus, manifests: Manifests) -> None:
-        launch = Launch(self.options.folder, self._server.url, self.namespace)
-        supervisor = Supervisor(bus, launch, self._screen)
+    def _build_world(self, cluster: LocalCluster, folder: Folder, trunk: Trunk) -> _World:
+        buses = Buses(trunk)
+        team = Team(cluster, buses, link=WorkerLink(self._server.url), metrics=Metrics(), instance="jetmill-dev")
+        bus = buses.of(self.namespace)
+        launch = Launch(self.options.folder, self._server.url, os.environ, folder.sources)
+        runner, reporter = Runner(cluster, bus, launch, self._screen), Reporter(self._screen)
+
+        def notice(kind: Kind, event: EventType, body: Body) -> None:
+            if kind in WATCHED:
+                team.notice(kind, event, body)
+
+        for listener in (notice, runner.notice, reporter.notice, folder.notice):
+            cluster.watch(listener)
+        return _World(bus, cluster, team, folder, runner, reporter)
+
+    async def _work(self, world: _World, manifests: Manifests, since: tuple[Stamps, Stamps]) -> None:
         try:
-            await bus.admin.apply_namespace()
-            await self._apply(bus, supervisor, manifests)
-            self._say_ready()
-            await _run_until_first_ends(
-                Keeper(bus).run(),
-                supervisor.run(),
-                self._follow(bus, supervisor),
-                self._guard(),
-                self._leave_when_done(bus) if self.options.once else self._stop.wait(),
+            await world.bus.admin.apply_namespace()
+            await self._apply(world, manifests)
+            await world.team.begin()
+            await run_until_first_ends(
+                world.team.queue.run(),
+                run_scaler(world.team.parts),
+                Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
+                world.runner.run(),
+                self._follow(world, since),
+                self._guard(world.team),
                 self._stop.wait(),
             )
         finally:
-            if any(crew.workers for crew in supervisor.crews.values()):
+            if world.runner.busy:
                 self._screen.say("draining the workers; Ctrl-C again stops them at once")
-            await supervisor.stop(grace_seconds=self.options.grace_seconds, hurry=self._hurry)
+            await world.team.queue.stop(grace_seconds=1.0)
+            await world.runner.stop(grace_seconds=self.options.grace_seconds, hurry=self._hurry)
 
-    async def _read(self) -> Manifests:
-        """Read the folder, and say what is new of what is wrong with it."""
-        folder = self.options.folder
-        manifests = read_manifests(folder, namespace=self.namespace)
-        await refuse_missing(manifests, folder)
-        said, self._said = self._said, {str(one) for one in (*manifests.faults, *manifests.notes)}
-        for one in (*sorted(manifests.faults), *sorted(manifests.notes)):
-            if str(one) not in said:
-                self._screen.say(str(one), alarm=isinstance(one, Fault))
-        return manifests
+    async def _apply(self, world: _World, manifests: Manifests, *, code: bool = False) -> None:
+        for name in manifests.jobs:
+            self._screen.reserve(name)
+        await world.folder.apply(manifests, code=code)
 
-    async def _apply(self, bus: Bus, supervisor: Supervisor, manifests: Manifests) -> list[str]:
-        """Bring what is in force in line with what is declared; the names of the Jobs that were."""
-        plan = plan_changes(self._in_force, manifests)
-        for declared in plan.apply:
-            job = declared.job
-            await apply_job(bus, job)
-            replaced = supervisor.apply(job)
-            if job.name in self._in_force:
-                self._screen.say(f"Job {job.name} changed" + ("; its workers are replaced" if replaced else ""))
-            elif self._ready:
-                self._screen.say(f"Job {job.name} declared")
-            self._in_force[job.name] = declared
-        for job in plan.remove:
-            await supervisor.remove(job.name)
-            cancelled = await delete_job(bus, job)
-            what = "its jobs wait" if job.spec.deletion_policy == "Retain" else f"{cancelled} waiting jobs cancelled"
-            self._screen.say(f"Job {job.name} deleted ({job.spec.deletion_policy}: {what})")
-            del self._in_force[job.name]
-        for name in set(plan.held) - set(self._held):
-            self._screen.say(f"Job {name} goes on as before, until its declaration can be used", alarm=True)
-        self._held = plan.held
-        return [declared.job.name for declared in plan.apply]
+    async def _follow(self, world: _World, since: tuple[Stamps, Stamps]) -> None:
+        """Say that all is ready, then obey what changes in the folder; with `once` until nothing is left."""
+        await world.reporter.wait_for(world.folder.declared)
+        self._say_ready(world)
+        changes = watch(self.options.folder, since=since, stop=self._stop)
+        done = asyncio.create_task(self._leave_when_done(world)) if self.options.once else None
+        try:
+            async with contextlib.aclosing(changes):
+                async for change in changes:
+                    with self._tolerate():
+                        await self._obey(change, world)
+        finally:
+            if done is not None:
+                done.cancel()
 
-    async def _follow(self, bus: Bus, supervisor: Supervisor) -> None:
-        """Obey what changes in the folder."""
-        changes = watch(self.options.folder, stop=self._stop)
-        async with contextlib.aclosing(changes):
-            async for change in changes:
-                with self._tolerate():
-                    await self._obey(change, bus, supervisor)
-
-    async def _obey(self, change: Changes, bus: Bus, supervisor: Supervisor) -> None:
-        manifests = await self._read()
-        applied = await self._apply(bus, supervisor, manifests)
-        if change.code:
-            sound = [name for name in manifests.jobs if name in supervisor.crews and name not in applied]
-            for name in sound:
-                supervisor.roll(name)
-            if sound:
-                self._screen.say(f"the code changed; workers of {', '.join(sound)} are replaced")
+    async def _obey(self, change: Changes, world: _World) -> None:
+        await self._apply(world, await world.folder.read(), code=change.code)
 
     @contextlib.contextmanager
     def _tolerate(self) -> Iterator[None]:
-        """NATS being away, or the folder, is said; the next change is another chance."""
+        """A folder that cannot be read is said; the next change is another chance."""
         try:
             yield
-        except (BusError, OSError) as err:
+        except OSError as err:
             self._screen.say(f"the change could not be applied: {err}; save again to try again", alarm=True)
 
-    async def _guard(self) -> None:
+    async def _guard(self, team: Team) -> None:
         """Start the server again if it ends by itself."""
         ended = 0
         while True:
@@ -211,54 +221,50 @@ class Session:
             self._screen.say(f"nats-server ended with status {status}; again in {pause:g} s", alarm=True)
             await asyncio.sleep(pause)
             await self._server.start()
+            team.notice_all()
 
-    async def _leave_when_done(self, bus: Bus) -> None:
+    async def _leave_when_done(self, world: _World) -> None:
         quiet = 0
         while quiet < QUIET_ROUNDS:
             await asyncio.sleep(ROUND_SECONDS)
-            quiet = quiet + 1 if await self._is_done(bus) else 0
+            quiet = quiet + 1 if await self._is_done(world) else 0
         self._screen.say("nothing is left to be run")
+        self._stop.set()
 
-    async def _is_done(self, bus: Bus) -> bool:
-        for name, declared in self._in_force.items():
+    async def _is_done(self, world: _World) -> bool:
+        for name, declared in world.folder.declared.items():
             if declared.job.spec.suspend:
                 continue
             try:
-                depth = await bus.queue.depth(name)
+                depth = await world.bus.queue.depth(name)
             except BusError:
                 return False
             if depth.ready or depth.in_flight or depth.delayed:
                 return False
         return True
 
-    def _say_ready(self) -> None:
+    def _say_ready(self, world: _World) -> None:
         """Say where the server is and what to type next; the same goes into a file for `. FILE`."""
         variables = {"JETMILL_NATS_URL": self._server.url}
         if self.namespace != "default":
             variables["JETMILL_NAMESPACE"] = self.namespace
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         write_private(self.options.data / "env", "\n".join(lines) + "\n")
-        names = list(self._in_force)
+        names = list(world.folder.declared)
         self._screen.say(f"ready {self._server.url} (namespace {self.namespace}, Jobs: {', '.join(names) or 'none'})")
         shown = _find_program()
         example = names[0] if names else "NAME"
-        self._ready = True
+        world.reporter.begun = True
         self._screen.say("next, in another terminal:")
         for line in (*lines, f"{shown} job run {example} --payload '{{…}}' --wait", f"{shown} stats"):
             self._screen.say(f"  {line}")
 
 
-async def _run_until_first_ends(*coroutines: Coroutine[Any, Any, object]) -> None:
-    """Run them side by side until one ends; cancel the others; raise what that one raised."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    for task in done:
-        task.result()
+def derive_uid(kind: Kind, namespace: str, name: str) -> str:
+    """The uid of a new object: a Job's is the same in each run, for its settings and queue outlive it."""
+    if kind != JOB:
+        return str(uuid.uuid4())
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.jobs.jetmill.dev"))
 
 
 def _find_program() -> str:
@@ -273,4 +279,7 @@ async def run_dev(options: DevOptions, screen: Screen) -> None:
     """Run `jetmill dev` until it is stopped; raise ConfigError with everything that keeps it from beginning."""
     if not options.folder.is_dir():
         raise ConfigError(f"{options.folder} is no folder", cure="name the one that holds your manifests and code")
+    structlog.configure(
+        processors=[screen.say_event], wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
+    )
     await Session(options, screen).run()

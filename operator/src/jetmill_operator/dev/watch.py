@@ -61,11 +61,11 @@ def _stamp(paths: Iterable[Path]) -> Stamps:
     return stamps
 
 
-async def watch(folder: Path, *, stop: asyncio.Event, looked: asyncio.Event | None = None) -> AsyncGenerator[Changes]:
-    """Tell of each change until `stop`, beginning with the first look, after which `looked` is set."""
-    manifests, code = await asyncio.to_thread(take_stamps, folder)
-    if looked is not None:
-        looked.set()
+async def watch(folder: Path, *, since: tuple[Stamps, Stamps], stop: asyncio.Event) -> AsyncGenerator[Changes]:
+    """Tell of each change until `stop`, beginning with what changed since `take_stamps` gave `since`: take them before
+    the folder is read, or what is saved while everything starts goes unseen.
+    """
+    manifests, code = since
     while not stop.is_set():
         folders = list_folders(folder)
         events = awatch(
@@ -78,8 +78,8 @@ async def watch(folder: Path, *, stop: asyncio.Event, looked: asyncio.Event | No
             rust_timeout=_LOOK_MS,
             yield_on_timeout=True,
         )
-        async with contextlib.aclosing(events):
-            async for _ in events:
+        async with contextlib.aclosing(_and_at_once(events)) as cues:
+            async for _ in cues:
                 new_manifests, new_code = await asyncio.to_thread(take_stamps, folder)
                 changes = Changes(new_manifests != manifests, new_code != code)
                 manifests, code = new_manifests, new_code
@@ -87,3 +87,11 @@ async def watch(folder: Path, *, stop: asyncio.Event, looked: asyncio.Event | No
                     yield changes
                 if list_folders(folder) != folders:
                     break
+
+
+async def _and_at_once(events: AsyncGenerator[object]) -> AsyncGenerator[None]:
+    """A cue to look now, for something may have changed before the events began, then one with each of them."""
+    yield
+    async with contextlib.aclosing(events):
+        async for _ in events:
+            yield

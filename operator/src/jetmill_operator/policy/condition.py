@@ -12,7 +12,7 @@ Messages hold no numbers that change from second to second: a status is written 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -80,8 +80,8 @@ def build_status(view: View, before: Mapping[str, Any], *, now: str) -> Json:
         *_decide_progress(view),
         _decide_queue(view),
         _decide_workers(view),
-        _decide_active(view),
-        _decide_limited(view),
+        _decide_active(view, before),
+        _decide_limited(view, before),
         _decide_suspended(view),
     ]
     status: Json = {
@@ -199,21 +199,34 @@ def _decide_workers(view: View) -> Json:
     return make_condition(kind, "True", Reason.SERVING, "workers run")
 
 
-def _decide_active(view: View) -> Json:
+def _decide_active(view: View, before: Mapping[str, Any]) -> Json:
     kind, scaling = Type.SCALING_ACTIVE, view.scaling
     if view.rides_on is not None:
         return make_condition(kind, "False", Reason.RIDING, f"the workers are those of Job {view.rides_on}")
     if view.suspended:
         return make_condition(kind, "False", Reason.SUSPENDED, "workers leave when they have nothing in hand")
     if scaling is None:
-        return make_condition(kind, "Unknown", Reason.NOT_DECIDED, "the autoscaler has not looked yet")
+        unknown = make_condition(kind, "Unknown", Reason.NOT_DECIDED, "the autoscaler has not looked yet")
+        return _keep(kind, before, (Reason.DECIDED, Reason.METRICS_UNAVAILABLE)) or unknown
     if not scaling.active:
         message = "the queue cannot be read: the number of workers stays as it is"
         return make_condition(kind, "False", Reason.METRICS_UNAVAILABLE, message)
     return make_condition(kind, "True", Reason.DECIDED, "the autoscaler sees the queue")
 
 
-def _decide_limited(view: View) -> Json:
+def _keep(kind: Type, before: Mapping[str, Any], reasons: Collection[Reason]) -> Json | None:
+    """What a condition said while nobody knows better, right after a restart; None: it said something else."""
+    was = find_condition(before, kind)
+    if was is None or was.get("reason") not in reasons:
+        return None
+    return {name: was[name] for name in ("type", "status", "reason", "message")}
+
+
+def _decide_limited(view: View, before: Mapping[str, Any]) -> Json:
+    if view.scaling is None and view.rides_on is None and not view.suspended:
+        kept = _keep(Type.SCALING_LIMITED, before, tuple(Reason))
+        if kept is not None:
+            return kept
     limited = None if view.scaling is None or view.suspended else view.scaling.limited
     message = {
         None: "as many workers as are needed may be there",

@@ -197,6 +197,7 @@ class WorkQueue(Generic[K]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if not self._ended.done():
             self._ended.set_result(None)
+        self._ended.exception()  # whether anybody still waits for it or not: asyncio would complain
 
     def _start_some(self) -> None:
         while self._started and not self._stopped and self.depth and len(self._running) < self._workers:

@@ -50,6 +50,8 @@ LOOK_SECONDS = 2.0
 """How often a Job with workers, or with something to do, is looked at."""
 SURE_SECONDS = 1.0
 """A Job at zero is looked at twice, so far apart, before it is believed that there is nothing to do."""
+SHOWN_SECONDS = 30.0
+"""For so long a status that does not say so yet keeps it from being left in peace."""
 REST_SECONDS = 600.0
 """… and then about as often, whatever else happens."""
 BLIND_SECONDS = 10.0
@@ -72,6 +74,7 @@ log = structlog.get_logger("jetmill.operator")
 class _Row:
     """What is kept of a Job from one look to the next."""
 
+    looks: int = 0
     state: ScalerState = field(default_factory=ScalerState)
     meter: Meter = field(default_factory=Meter)
     idle_since: dict[str, float] = field(default_factory=dict)
@@ -86,11 +89,14 @@ class _Row:
     """When somebody else set them."""
     blind_since: float | None = None
     said: Said | None = None
+    idle_from: float | None = None
+    """Since when there is nobody and nothing to do."""
     tails: dict[str, int] | None = None
     order: Order | None = None
     """A step down that waits or is under way."""
     retirement: Retirement | None = None
-    decision: Decision | None = None
+    ordered: Decision | None = None
+    """What the step was ordered for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,15 @@ class Scaler:
         self._looks: WorkQueue[Key] = WorkQueue(self.look, workers=AT_ONCE)
         self._steps: WorkQueue[Key] = WorkQueue(self.retire, workers=AT_ONCE)
         self._sleepers = Sleepers(parts.buses.of, on_wake=self._looks.add, on_blind=self._note_blind)
+
+    @property
+    def resting(self) -> int:
+        """Jobs at zero with nothing to do: nobody looks at them until something tells to."""
+        return self._sleepers.resting
+
+    def looks(self, key: Key) -> int:
+        """How often a Job has been looked at and decided on, since it last had no workers of its own to scale."""
+        return self._rows[key].looks if key in self._rows else 0
 
     async def run(self) -> None:
         """Scale until cancelled; raises NotLeaderError."""
@@ -173,8 +188,9 @@ class Scaler:
             ready=deployment.ready,
             unschedulable=count_homeless(pods, now=self._parts.clock.now(), seconds=HOMELESS_SECONDS),
         )
-        decision = row.decision = decide_replicas(look.spec, row.state, seen)
+        decision = decide_replicas(look.spec, row.state, seen)
         row.state = decision.state
+        row.looks += 1
         if seen.valid:
             serving = [one for one in look.load.presences if look.key.name in one.jobs]
             row.idle_since = note_idle(row.idle_since, serving, time=look.time)
@@ -191,7 +207,11 @@ class Scaler:
         if look.queue.flow is None:
             return max(wait, RETRY_SECONDS) if look.load.missing or at_zero else wait
         idle = look.spec.suspend or not (look.queue.flow.ready or look.queue.flow.in_flight)
-        if not at_zero or not idle or self._parts.board.is_behind(key):
+        if not at_zero or not idle:
+            row.idle_from = None
+            return wait
+        row.idle_from = look.time if row.idle_from is None else row.idle_from
+        if self._parts.board.is_behind(key) and look.time - row.idle_from < SHOWN_SECONDS:
             return wait
         tails = {job: flow.stored for job, flow in flows.items()}
         if tails != row.tails:
@@ -241,7 +261,7 @@ class Scaler:
         if surplus < 0:
             return await self._raise(look, decision)
         if surplus > 0 and look.deployment.steady:
-            await self._lower(look, surplus)
+            await self._lower(look, decision, surplus)
         elif row.asked:
             await apply_drains(self._parts.buses.of(look.key.namespace), DrainPlan(undo=tuple(row.asked)))
             row.asked = set()
@@ -265,7 +285,7 @@ class Scaler:
         await self._tell(look.job, decision, up=True)
         return LOOK_SECONDS
 
-    async def _lower(self, look: _Look, surplus: int) -> None:
+    async def _lower(self, look: _Look, decision: Decision, surplus: int) -> None:
         """Ask those that shall leave to drain; if some have, have them taken away."""
         row, key, pods = look.row, look.key, self._cache.pods(look.key)
         lost = list_lost(row.silent, time=look.time)
@@ -276,7 +296,7 @@ class Scaler:
         victims = removal.name_victims(drained)
         if find_endangered(pods, victims, lost=lost) or not (victims or removal.missing):
             return
-        row.order = Order(key, look.deployment, victims, removal.missing, lost)
+        row.order, row.ordered = Order(key, look.deployment, victims, removal.missing, lost), decision
         self._steps.add(key)
 
     async def retire(self, key: Key) -> None:
@@ -309,9 +329,9 @@ class Scaler:
         self._cache.note_scale(key, result.scale)
         row.expected = replicas = int(result.scale["spec"].get("replicas", 0))
         row.asked -= {victim.worker for victim in order.victims}
-        if job is not None and row.decision is not None:
-            figures = replace(row.decision.figures, before=order.deployment.replicas, after=replicas)
-            await self._tell(job, replace(row.decision, replicas=replicas, figures=figures), up=False)
+        if job is not None and row.ordered is not None:
+            figures = replace(row.ordered.figures, before=order.deployment.replicas, after=replicas)
+            await self._tell(job, replace(row.ordered, replicas=replicas, figures=figures), up=False)
         self._looks.add(key)
 
     # Telling

@@ -23,6 +23,10 @@ _USUAL = frozenset(map(str, (Reason.STARTING, Reason.LEFTOVER, Reason.DELETING, 
 """Reasons for not being ready that are worth no warning."""
 
 
+SHORTEST_SECONDS = 0.05
+"""No wait is shorter: one that is below the clock's resolution would be none."""
+
+
 class StatusWriter:
     """Writes the status of objects of one process."""
 
@@ -50,7 +54,7 @@ class StatusWriter:
         if is_same(before, after, counters=False):
             left = self._written.get(uid, -COUNTERS_SECONDS) + COUNTERS_SECONDS - self._clock.monotonic()
             if left > 0:
-                return left
+                return max(left, SHORTEST_SECONDS)
         meta = {name: body["metadata"][name] for name in ("name", "namespace", "uid")}
         wanted = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": meta, "status": dict(after)}
         await self._cluster.apply(kind, wanted, manager=OPERATOR, subresource="status")

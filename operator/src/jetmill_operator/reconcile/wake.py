@@ -49,8 +49,10 @@ class Sleepers:
         self._sleepers: dict[Key, _Sleeper] = {}
         self._blind: set[str] = set()
 
-    def __len__(self) -> int:
-        return len(self._sleepers)
+    @property
+    def resting(self) -> int:
+        """Those that nobody looks at until something tells to."""
+        return sum(sleeper.tails is not None for sleeper in self._sleepers.values())
 
     def listen(self, key: Key, jobs: list[str]) -> None:
         """Listen for wakes of a Job (and of its riders) from now on; then look once. Raises JetmillError."""

@@ -204,7 +204,8 @@ def _merge_template(job: Job, template: dict[str, Any]) -> dict[str, Any]:
     except InputError as err:
         field = f"spec.worker.podTemplate.{err.field}"
         raise InputError(f"spec.worker.podTemplate.{err.message}", field=field, cure=err.cure) from err
-    labels = (merged.get("metadata") or {}).get("labels") or {}
+    labels = (merged.get("metadata") or {}).get("labels")
+    labels = labels if isinstance(labels, Mapping) else {}
     for name, value in build_selector(job.name).items():
         if labels.get(name) != value:
             raise _refuse("metadata.labels", f"{name} is the operator's own label", "leave it out")
@@ -225,12 +226,17 @@ def _refuse(field: str, what: str, cure: str) -> InputError:
 
 
 def _find_container(template: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    containers = (template.get("spec") or {}).get("containers") or []
-    return next((one for one in containers if one.get("name") == CONTAINER), None)
+    return _find_named((template.get("spec") or {}).get("containers"), CONTAINER)
 
 
 def _find_variable(container: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    return next((var for var in container.get("env") or [] if var.get("name") == name), None)
+    return _find_named(container.get("env"), name)
+
+
+def _find_named(elements: Any, name: str) -> Mapping[str, Any] | None:
+    """The element of that name; a `podTemplate` may have put anything in the list's place."""
+    found = elements if isinstance(elements, list) else []
+    return next((one for one in found if isinstance(one, Mapping) and one.get("name") == name), None)
 
 
 def _dump(part: BaseModel | None) -> dict[str, Any]:

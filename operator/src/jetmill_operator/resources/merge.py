@@ -64,11 +64,12 @@ def _merge_map(base: Mapping[str, Any], patch: Mapping[str, Any], path: str) -> 
             raise _refuse(path, f"$patch: {other!r} is no directive", "use delete, replace or merge")
     merged: dict[str, Any] = copy.deepcopy(dict(base))
     if "$retainKeys" in patch:
-        merged = {name: value for name, value in merged.items() if name in patch["$retainKeys"]}
+        kept = _need_list(patch["$retainKeys"], _join(path, "$retainKeys"))
+        merged = {name: value for name, value in merged.items() if name in kept}
     for name, value in patch.items():
         if name.startswith(_PRIMITIVE):
-            target = name.removeprefix(_PRIMITIVE)
-            merged[target] = [item for item in merged.get(target) or [] if item not in value]
+            target, gone = name.removeprefix(_PRIMITIVE), _need_list(value, _join(path, name))
+            merged[target] = [item for item in _need_list(merged.get(target) or [], path) if item not in gone]
         elif not name.startswith((_ORDER, "$")):
             _merge_value(merged, name, value, _join(path, name))
     return merged
@@ -78,6 +79,9 @@ def _merge_value(merged: dict[str, Any], name: str, value: Any, path: str) -> No
     there = merged.get(name)
     if value is None:
         merged.pop(name, None)
+    elif isinstance(there, Mapping | list) and not isinstance(value, Mapping if isinstance(there, Mapping) else list):
+        wanted = "mapping" if isinstance(there, Mapping) else "list"
+        raise _refuse(path, f"{value!r:.60} is no {wanted}", f"write it as a {wanted}")
     elif isinstance(value, Mapping):
         below = _merge_map(there if isinstance(there, Mapping) else {}, value, path)
         if below is None:
@@ -121,7 +125,15 @@ def _need_key(element: Any, key: str, path: str) -> Mapping[str, Any]:
         raise _refuse(path, f"{element!r:.60} is no mapping", f"write it as a mapping with {key}")
     if key not in element and element.get("$patch") != "replace":
         raise _refuse(path, f"has no {key}", f"say which one is meant: add {key}")
+    if not isinstance(element.get(key, ""), str | int):
+        raise _refuse(path, f"{key} {element[key]!r:.60} names nothing", f"write {key} as a text or a number")
     return element
+
+
+def _need_list(value: Any, path: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise _refuse(path, f"{value!r:.60} is no list", "write it as a list")
+    return value
 
 
 def _clean(value: Any, path: str) -> Any:

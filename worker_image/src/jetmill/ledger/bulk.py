@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from jetmill.bus.ports import Bus
 from jetmill.errors import BusError, JetmillError, NoAnswerError, RefusedError
 from jetmill.ledger.draft import Draft, Submission, Submitted, enqueue, prepare, publish_until_answered
-from jetmill.ledger.patience import for_caller
+from jetmill.ledger.patience import UNHEARD, for_caller
 from jetmill.protocol.hint import Hint
 
 WINDOW = 1_000
@@ -90,7 +90,10 @@ class Bulk:
             except (RefusedError, NoAnswerError) as err:
                 self._late.append((index, draft, isinstance(err, NoAnswerError)))
             except BusError as err:
-                self._results[index] = err
+                if err.code == UNHEARD:
+                    self._late.append((index, draft, False))
+                else:
+                    self._results[index] = err
             else:
                 hint = draft.hint(seq)
                 self._hints.append((index, hint, publish(hint)))
@@ -100,10 +103,17 @@ class Bulk:
         for index, hint, answer in self._hints:
             try:
                 await answer
-            except NoAnswerError:
-                await publish_until_answered(self._bus, hint)
             except BusError as err:
-                self._results[index] = err
+                await self._put_again(index, hint, err)
+
+    async def _put_again(self, index: int, hint: Hint, err: BusError) -> None:
+        """Put a hint until it is answered, if trying again can help."""
+        try:
+            if not isinstance(err, NoAnswerError) and err.code != UNHEARD:
+                raise err
+            await publish_until_answered(self._bus, hint)
+        except BusError as refusal:
+            self._results[index] = refusal
 
     async def _enqueue_late(self) -> None:
         """What was refused or not answered, some at a time; their patience ends together."""

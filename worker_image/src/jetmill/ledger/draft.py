@@ -11,7 +11,7 @@ import os
 import msgspec
 
 from jetmill.bus.ports import Bus
-from jetmill.errors import InputError, NoAnswerError, RefusedError
+from jetmill.errors import BusError, InputError, NoAnswerError, RefusedError
 from jetmill.ledger.hint import restore_hint
 from jetmill.ledger.patience import Backoff, insist
 from jetmill.protocol.codec import encode
@@ -118,6 +118,9 @@ async def enqueue(bus: Bus, draft: Draft, backoff: Backoff, *, unanswered: bool 
         except NoAnswerError as err:
             unanswered = True
             await backoff.pause(err)
+        except BusError as err:  # nobody hears, or it is refused: nothing happened
+            await backoff.pause(err)
+            continue
         else:
             await publish_until_answered(bus, draft.hint(seq))
             return Submitted(draft.id, seq, created=True)
