@@ -103,9 +103,9 @@ async def test_a_plan_says_what_the_clusters_own_rules_refuse(person: Person, je
     assert planned.status == 2
     assert "spec.payload.schema" in planned.out + planned.err
 
-    file = tmp_path / "laptop.yaml"
-    file.write_text(MANIFEST.format(name="laptop", image="x", more="").replace("  worker: {image: x}\n", ""))
-    planned = await jetmill("plan", "--live", "-f", str(file))
+    laptop = tmp_path / "laptop.yaml"
+    laptop.write_text(MANIFEST.format(name="laptop", image="x", more="").replace("  worker: {image: x}\n", ""))
+    planned = await jetmill("plan", "--live", "-f", str(laptop))
     print(f"\n{planned.out}{planned.err}")
     assert planned.status == 2
     assert "Job laptop: stalled: " in planned.out
