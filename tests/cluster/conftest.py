@@ -13,14 +13,19 @@ from jetmill.bus.ports import Bus
 from jetmill_operator.cluster.credential import Credential
 from jetmill_operator.cluster.kube import KubeCluster
 from support.faultproxy import FaultProxy
+from support.figure import note_figure, register
 from support.kube import credential, kube, kubeconfig, namespace, rest
 from support.nats import NatsServer
 from support.operating import OperatorProcess, Start
 from support.person import Person
 
-__all__ = ["credential", "kube", "kubeconfig", "namespace", "rest"]
+__all__ = ["credential", "kube", "kubeconfig", "namespace", "note_figure", "rest"]
 
 HERE = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    register(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

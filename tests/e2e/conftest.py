@@ -5,39 +5,22 @@ What was measured is printed at the end; no test asserts a time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from e2e.yard import Yard
+from support.figure import note_figure, register
 from support.kube import kubeconfig
 from support.release import STANDING, Release
 
-__all__ = ["kubeconfig"]
+__all__ = ["kubeconfig", "note_figure"]
 HERE = Path(__file__).parent
-_PROPERTY = "figure"
-
-
-class Figures:
-    """Prints what tests measured."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "teardown":
-            self._lines += [str(value) for name, value in report.user_properties if name == _PROPERTY]
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._lines:
-            terminalreporter.section("figures")
-            for line in self._lines:
-                terminalreporter.write_line(line)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Figures(), "jetmill-figures")
+    register(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,9 +56,3 @@ async def yard(release: Release) -> AsyncIterator[Yard]:
     with release.forwarded() as environ:
         async with Yard(release, environ) as yard:
             yield yard
-
-
-@pytest.fixture
-def note_figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Keep a line for the end."""
-    return lambda line: request.node.user_properties.append((_PROPERTY, line))

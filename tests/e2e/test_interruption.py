@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from e2e.yard import Yard, assert_untouched, count
 from jetmill.protocol.state import CRASH_BUDGET, Reason, State
+from support.figure import Note
 from support.release import TAG
 
-Note = Callable[[str], None]
 SHORT_GRACE = {"env": [{"name": "JETMILL_GRACE_SECONDS", "value": "1"}]}
 """Workers that let nothing run on when they are told to stop."""
 

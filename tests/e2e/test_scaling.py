@@ -6,14 +6,12 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
 from e2e.yard import Chain, Yard, assert_untouched
-
-Note = Callable[[str], None]
+from support.figure import Note
 
 
 async def test_a_job_at_zero_wakes(yard: Yard, note_figure: Note) -> None:

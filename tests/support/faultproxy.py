@@ -20,7 +20,7 @@ from aiohttp import web
 from jetmill_operator.cluster.credential import Credential, find_credential
 from support.wait import eventually
 
-_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding"})
+_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
 _PIECE = 7
 
 

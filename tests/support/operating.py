@@ -85,6 +85,10 @@ class OperatorProcess:
         return [entry for entry in entries if entry.get("msg") == "reconcile_failed" and "exception" in entry]
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def ended(self) -> int | None:
         """Its exit status; None: it runs."""
         return self._process.poll()
