@@ -210,6 +210,57 @@ def test_a_job_that_slips_in_before_the_last_question_keeps_its_worker(steps: li
         on_virtual_time(step_down(slip_in, at=at))
 
 
+def test_nobody_goes_while_a_busy_workers_pod_is_not_ready(steps: list[str]) -> None:
+    """It would be taken in their place, whatever their marks say; up to the last look at the pods that is seen."""
+
+    async def flap(stand: Stand) -> None:
+        await stand.replica_set.set_ready(NAMESPACE, BUSY, ready=False)
+
+        def heal() -> None:
+            stand._spawn(stand.replica_set.set_ready(NAMESPACE, BUSY, ready=True))
+
+        asyncio.get_running_loop().call_later(100, heal)
+
+    for at in range(steps.index("list Pod") + 1):
+        on_virtual_time(step_down(flap, at=at))
+
+
+def test_a_step_down_goes_from_what_it_was_decided_for_or_not_at_all(steps: list[str]) -> None:
+    """Somebody sets another number meanwhile: it stands, until it is decided anew."""
+
+    async def check(at: int) -> None:
+        async with open_stand(**QUICK) as stand:
+            await prepare(stand)
+            stand.meddler.at, stand.meddler.fault = at, lambda: stand.scale(5)
+            stand.start()
+            await stand.until(lambda: len(stand.meddler.steps) > at)
+            await asyncio.sleep(10)
+            told = [event for event in await stand.events() if "Scaled" in event]
+            assert told[0].startswith("ScaledDown: 5 → "), told
+            assert await stand.replicas() == 3
+
+    for at in range(steps.index("scale") + 1):
+        on_virtual_time(check(at))
+
+
+def test_what_is_given_up_is_undone_at_once(steps: list[str]) -> None:
+    """The marks are not left to the sweep, nor the workers to a minute's silence."""
+
+    async def check(at: int) -> None:
+        async with open_stand(**QUICK) as stand:
+            await prepare(stand)
+            stand.meddler.at, stand.meddler.fault = at, stand.roll
+            stand.start()
+            await stand.until(lambda: len(stand.meddler.steps) > at)
+            await asyncio.sleep(0.1)
+            assert (await stand.replicas(), stand.gone) == (4, [])
+            assert await stand.marks() == []
+            assert not [worker.pod for worker in stand.workers.values() if worker.resting]
+
+    for at in range(steps.index("scale") + 1):
+        on_virtual_time(check(at))
+
+
 def test_when_more_is_to_be_done_again_nobody_goes(steps: list[str]) -> None:
     """A backlog comes while the step is under way: it is undone, and everybody works."""
 
