@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Any
 
@@ -241,3 +242,23 @@ async def test_the_other_end_may_hang_and_the_connection_is_given_up(own_server:
     own_server.send(signal.SIGCONT)
     await eventually(lambda: link.connected)
     await link.flush()
+
+
+async def test_an_attempt_to_reconnect_that_fails_half_way_leaves_no_connection_open(
+    own_server: NatsServer, connect: Any
+) -> None:
+    """As behind a forwarded port or a load balancer: somebody accepts, and hangs up."""
+    link = await connect(own_server)
+    seen: list[asyncio.StreamWriter] = []
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer)
+        writer.close()
+
+    own_server.kill()
+    impostor = await asyncio.start_server(hang_up, "127.0.0.1", own_server.port)
+    async with impostor:
+        await eventually(lambda: len(seen) >= 3)
+    await asyncio.to_thread(own_server.restart)
+    await eventually(lambda: link.connected)
+    gc.collect()  # what nobody closed would warn here, and a warning fails the test

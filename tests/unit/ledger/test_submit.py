@@ -71,6 +71,28 @@ async def test_a_full_ledger_is_an_error_not_a_hang(bench: MemoryBench) -> None:
         await bench.submit()
 
 
+def unheard() -> BusError:
+    return BusError("nobody hears this subject", code=503)
+
+
+async def test_a_server_that_ends_or_begins_is_waited_for(bench: MemoryBench) -> None:
+    """It answers for a moment as one without the stream would."""
+    bench.faults.fail(unheard())
+    bench.faults.fail(unheard(), "hint")
+    job = await bench.submit(id="order-1")
+    assert job.created
+    assert await bench.is_hinted("order-1")
+
+
+async def test_a_server_that_ends_or_begins_is_waited_for_with_many_jobs(bench: MemoryBench) -> None:
+    for _ in range(3):
+        bench.faults.fail(unheard())
+    bench.faults.fail(unheard(), "hint")
+    results = await submit_many(bench.bus, submissions(5), by="client:test")
+    assert all(isinstance(result, Submitted) and result.created for result in results)
+    assert (await bench.bus.queue.depth(JOB)).ready == 5
+
+
 @pytest.mark.parametrize("bad", ["a.b", "a b", "*", ">", "A", "", "x" * 64])
 async def test_a_name_that_could_be_no_subject_token_is_refused(bench: MemoryBench, bad: str) -> None:
     with pytest.raises(InvalidNameError):

@@ -150,6 +150,7 @@ class FastClient(Client):
 
     def choose_server(self, servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
         """Take the next server, with a jittered delay that grows with each attempt that failed."""
+        self.abort()  # an attempt that failed after it was accepted would stay open
         self.attempts += 1
         delay = min(_BACKOFF_MAX_SECONDS, _BACKOFF_SECONDS * 2 ** min(self.attempts - 1, 10))
         return servers[self.attempts % len(servers)], delay * random.uniform(0.2, 1.0)
