@@ -139,13 +139,23 @@ def test_the_last_seconds_decide_when_they_ask_for_twice_the_workers() -> None:
 
 
 def test_nobody_leaves_for_a_minute_after_a_surge() -> None:
-    spec = replace(SPEC, cooldown_seconds=0)
-    state = look(spec, make_seen(0.0, 1), make_seen(2.0, 10, 2_000)).state
+    state = look(SPEC, make_seen(0.0, 1), make_seen(2.0, 10, 2_000)).state
     for time in range(4, 64, 2):
-        decision = decide_replicas(spec, state, make_seen(float(time), 10))
+        decision = decide_replicas(SPEC, state, make_seen(float(time), 10))
         state = decision.state
         held = time < 2 + CALM_SECONDS
-        assert (decision.replicas, decision.reason) == ((10, R.SURGE) if held else (5, R.IDLE))
+        assert decision.replicas == (10 if held else 5)
+
+
+def test_a_cooldown_shorter_than_the_calm_and_the_pace_is_obeyed() -> None:
+    spec = replace(SPEC, cooldown_seconds=6)
+    state, replicas, steps = look(spec, make_seen(0.0, 1), make_seen(2.0, 10, 2_000)).state, 10, []
+    for time in range(4, 40, 2):
+        decision = decide_replicas(spec, state, make_seen(float(time), replicas))
+        if decision.replicas != replicas:
+            steps.append((time, decision.replicas))
+        state, replicas = decision.state, decision.replicas
+    assert steps == [(8, 5), (14, 3), (20, 2), (26, 1), (32, 0)]
 
 
 def test_workers_leave_only_after_fewer_were_enough_for_the_whole_cooldown() -> None:
