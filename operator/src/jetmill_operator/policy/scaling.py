@@ -264,4 +264,5 @@ def _tell(spec: Scaling, seen: Seen, demand: Demand, *, need: float, replicas: i
         target_drain_seconds=spec.target_drain_seconds,
         ready=seen.ready,
         unschedulable=seen.unschedulable,
+        least=spec.min_replicas,
     )
