@@ -35,7 +35,7 @@ class GatewaySettings:
     port: int = PORT
     """The port (`JETMILL_GATEWAY_PORT`); 0: a free one."""
     auth: Literal["kubernetes", "none"] = "kubernetes"
-    """Who is let in (`JETMILL_GATEWAY_AUTH`): `kubernetes` asks the API server, `none` asks nobody (loopback)."""
+    """Who is let in (`JETMILL_GATEWAY_AUTH`): `kubernetes` asks the API server; `none` nobody, on loopback only."""
     audiences: tuple[str, ...] = ("jetmill",)
     """For whom tokens have to be made (`JETMILL_GATEWAY_AUDIENCES`, parted by commas)."""
     kubeconfig: str = ""
@@ -149,11 +149,7 @@ def _name(key: str) -> str:
 
 
 def _find_faults(settings: GatewaySettings) -> list[str]:
-    return [*_find_place_faults(settings), *_find_door_faults(settings), *_find_number_faults(settings)]
-
-
-def _find_place_faults(settings: GatewaySettings) -> list[str]:
-    faults = []
+    faults = _find_access_faults(settings)
     for key, names in (("namespaces", settings.namespaces), ("accounts", settings.accounts)):
         faults += [f"{_name(key)}: {one!r:.80} is no namespace" for one in names if not is_label(one)]
     if not settings.namespaces:
@@ -162,31 +158,6 @@ def _find_place_faults(settings: GatewaySettings) -> list[str]:
         faults.append(f"{_name('accounts')}: without a user (JETMILL_NATS_USER) there is none to log in as")
     if not 0 <= settings.port <= 65_535:
         faults.append(f"{_name('port')}: {settings.port} is no port")
-    if settings.log_format not in ("auto", "json", "console"):
-        faults.append(f"{_name('log_format')}: {settings.log_format!r} is not auto, json or console")
-    if settings.log_level not in LEVELS:
-        faults.append(f"{_name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
-    return faults
-
-
-def _find_door_faults(settings: GatewaySettings) -> list[str]:
-    faults = []
-    if settings.auth not in ("kubernetes", "none"):
-        faults.append(f"{_name('auth')}: {settings.auth!r:.80} is not kubernetes or none")
-    if settings.auth == "none" and not is_loopback(settings.host):
-        faults.append(f"{_name('auth')}: none lets everybody in, so it is for loopback only, not for {settings.host}")
-    if settings.auth == "kubernetes" and not settings.audiences:
-        faults.append(f"{_name('audiences')}: without one, tokens made for others would be taken")
-    faults += [
-        f"{_name('origins')}: {origin!r:.80} is no origin (https://host)"
-        for origin in settings.origins
-        if not origin.startswith(("https://", "http://")) or origin.count("/") != 2
-    ]
-    return faults
-
-
-def _find_number_faults(settings: GatewaySettings) -> list[str]:
-    faults = []
     for key, value in (("session_seconds", settings.session_seconds), ("rate_per_second", settings.rate_per_second)):
         if not 0 < value < float("inf"):
             faults.append(f"{_name(key)}: {value} is not above 0")
@@ -194,4 +165,20 @@ def _find_number_faults(settings: GatewaySettings) -> list[str]:
         faults.append(f"{_name('rate_burst')}: {settings.rate_burst} is not above 0")
     if settings.grace_seconds < 0:
         faults.append(f"{_name('grace_seconds')}: {settings.grace_seconds} is below 0")
+    if settings.log_format not in ("auto", "json", "console"):
+        faults.append(f"{_name('log_format')}: {settings.log_format!r} is not auto, json or console")
+    if settings.log_level not in LEVELS:
+        faults.append(f"{_name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
     return faults
+
+
+def _find_access_faults(settings: GatewaySettings) -> list[str]:
+    faults = []
+    if settings.auth not in ("kubernetes", "none"):
+        faults.append(f"{_name('auth')}: {settings.auth!r:.80} is not kubernetes or none")
+    if settings.auth == "none" and not is_loopback(settings.host):
+        faults.append(f"{_name('auth')}: none lets everybody in, so it is for loopback only, not for {settings.host}")
+    if settings.auth == "kubernetes" and not settings.audiences:
+        faults.append(f"{_name('audiences')}: without one, tokens made for others would be taken")
+    odd = [one for one in settings.origins if not one.startswith(("https://", "http://")) or one.count("/") != 2]
+    return [*faults, *(f"{_name('origins')}: {origin!r:.80} is no origin (https://host)" for origin in odd)]

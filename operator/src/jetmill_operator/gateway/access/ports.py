@@ -11,7 +11,7 @@ from jetmill_operator.gateway.access.right import Right
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Whether they may."""
+    """Whether somebody may: asked of a right, a namespace and, where it is meant, one Job."""
 
     right: Right
     namespace: str

@@ -110,7 +110,7 @@ class _Claims(msgspec.Struct):
 
 
 def read_expiry(token: str) -> float | None:
-    """When a token says that it ends, Unix seconds. Nothing is believed by it: the API server judges it."""
+    """When a token says that it ends, Unix seconds. No more is believed of it: whether it is good, the server says."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import QueryParameter
 
@@ -105,19 +106,19 @@ async def _find_caller(
 def _check_source(connection: ASGIConnection[Any, Any, Any, Any], parts: GatewayParts, caller: Caller | None) -> None:
     """A request by cookie, or to a gateway that asks nobody, has to come from a page of ours."""
     source = read_source(connection)
-    scope: Any = connection.scope
+    is_http = connection.scope["type"] == ScopeType.HTTP
     if parts.settings.auth == "none":
         rebound = find_rebound(source.host)
         if rebound is not None:
             raise ProblemError("foreign-origin", rebound, cure="use localhost or 127.0.0.1")
     if caller is not None and caller.method in (Method.BEARER, Method.TICKET):
         return
-    if scope["type"] == "http" and scope["method"] in SAFE_METHODS:
+    if is_http and connection.scope.get("method") in SAFE_METHODS:
         return
     foreign = find_foreign(source, allowed=parts.settings.origins)
     if foreign is not None:
         raise ProblemError("foreign-origin", foreign, cure="an origin may be added by JETMILL_GATEWAY_ORIGINS")
-    if caller is None or caller.session is None or scope["type"] != "http":
+    if caller is None or caller.session is None or not is_http:
         return
     shown = connection.headers.get(CSRF_HEADER, "")
     if not parts.authenticator.sessions.check_csrf(caller.session, connection.cookies.get(CSRF_COOKIE, ""), shown):
@@ -229,8 +230,7 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
 def known_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
     """The names of the query parameters that a handler takes."""
     names = set()
-    fields = {**handler.resolve_layered_parameters(), **handler.parsed_fn_signature.parameters}
-    for name, field in fields.items():
+    for name, field in handler.parsed_fn_signature.parameters.items():
         marker = field.kwarg_definition
         if isinstance(marker, QueryParameter):
             names.add(marker.name or name)

@@ -42,7 +42,6 @@ TYPES: Mapping[str, tuple[int, str]] = {
     "namespace-not-served": (404, "This gateway does not serve that namespace"),
     "method-not-allowed": (405, "This address does not know that method"),
     "job-state": (409, "The job's state does not allow that"),
-    "job-not-ended": (409, "The job is not done with"),
     "job-failed": (409, "The job has no result, for it ended otherwise"),
     "too-large": (413, "That is too much"),
     "unsupported-media-type": (415, "The body has to be JSON"),
@@ -132,8 +131,7 @@ def explain(error: BaseException) -> tuple[Problem, dict[str, str]]:
             return _explain_validation(error), {}
         case HTTPException():
             slug = _STATUSES.get(error.status_code, "invalid-request" if error.status_code < 500 else "internal-error")
-            _status, title = TYPES[slug]
-            detail = error.detail if error.status_code < 500 else title
+            detail = error.detail if error.status_code < 500 else TYPES[slug][1]
             return make_problem(slug, _plain(detail)), dict(error.headers or {})
         case _:
             return make_problem("internal-error", "the log has it under this request's id"), {}

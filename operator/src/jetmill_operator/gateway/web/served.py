@@ -28,10 +28,6 @@ class Served:
         """For what is read: nobody's name gets into the ledger by it."""
         return self._reader
 
-    def as_(self, by: str) -> Client:
-        """A client for what somebody does: records say that they did it. It holds nothing that has to be closed."""
-        return Client(bus=self.bus, registry=self._registry, by=by)
-
     def submitter(self, by: str) -> Submitter:
         """Enqueues as somebody; what is known of the Jobs is shared."""
         return Submitter(self.bus, self._catalog, by=by)
