@@ -100,5 +100,6 @@ class EndedJob(msgspec.Struct, frozen=True, array_like=True):
     job: str
     state: State
     ended: int
+    seq: int
     over: int
     """µs; what its retention counts from: its end, or the time that it was planned for, if that is later."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from jetmill.protocol.record import Entry, Record
-from jetmill.protocol.state import CLAIMED, FINAL, State
+from jetmill.protocol.state import CLAIMED, FINAL, Reason, State
 from jetmill_operator.gateway.projection.histogram import Tally, bucket_of
 
 ERROR_CHARACTERS = 4_000
@@ -73,6 +73,12 @@ def error_facet(error_type: str, message: str) -> str:
     """What errors that differ by numbers and ids alone have in common."""
     line = message.strip().partition("\n")[0][: 2 * _GROUP_CHARACTERS]
     return f"{error_type}: {_VARIABLE.sub('#', line)[:_GROUP_CHARACTERS]}"
+
+
+def begins_anew(row: Row, record: Record) -> bool:
+    """Tell whether a record is the first of another chain: the one before was purged, and its id used again."""
+    first = record.enqueueing == 1 and record.payload_seq is None
+    return first and record.state in (State.QUEUED, State.SCHEDULED) and row.reason != Reason.WITHDRAWN
 
 
 def begin_row(entry: Entry, *, number: int) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +23,7 @@ from jetmill_operator.gateway.projection.write import Writer, Written
 
 READERS = 3
 MAX_BUCKETS = 2_000
-_IDS = list[str]
+_IDS = list[tuple[str, int]]
 _ENDED = list[EndedJob]
 _T = TypeVar("_T")
 _UNHEARD_SECONDS = 5.0
@@ -51,9 +51,9 @@ class _Space:
         with self.lock:
             _apply(self.index, written)
 
-    def remove(self, ids: Sequence[str]) -> None:
+    def remove(self, jobs: Mapping[str, int]) -> None:
         """Forget jobs; in the writer's thread."""
-        numbers = self.writer.remove(ids)
+        numbers = self.writer.remove(jobs)
         with self.lock:
             self.index.remove(numbers)
 
@@ -214,10 +214,12 @@ class Projection:
         await self._write(space.advance, seq)
         self._tell(space)
 
-    async def remove(self, namespace: str, ids: Sequence[str]) -> None:
-        """Forget jobs whose chains are gone."""
+    async def remove(self, namespace: str, jobs: Mapping[str, int]) -> None:
+        """Forget jobs whose chains are gone: by id the sequence of the last record, for since then another chain may
+        have begun under the same id.
+        """
         space = await self._space(namespace)
-        await self._write(space.remove, ids)
+        await self._write(space.remove, jobs)
 
     async def clear(self, namespace: str) -> None:
         """Forget a namespace, to begin anew."""
@@ -235,8 +237,8 @@ class Projection:
         found = await self._read(lambda: self._store.reader.execute(sql.MARK, (space.ns,)).fetchone())
         return None if found is None or found[0] is None else found
 
-    async def open_before(self, namespace: str, *, after: int, until: int, limit: int) -> Sequence[str]:
-        """Open jobs whose last record lies in (after, until], oldest first."""
+    async def open_before(self, namespace: str, *, after: int, until: int, limit: int) -> Sequence[tuple[str, int]]:
+        """Open jobs whose last record lies in (after, until], oldest first, with its sequence."""
         space = await self._space(namespace)
         return await self._read(
             lambda: ask(self._store.reader, sql.OPEN_BEFORE, space.ns, until, after, limit, as_type=_IDS)
@@ -289,6 +291,8 @@ def _load(store: Store, ns: int) -> Index:
 
 
 def _apply(index: Index, written: Written) -> None:
+    if written.retired:
+        index.remove(written.retired)
     index.apply(written.changes)
     for facet, numbers in written.grown.items():
         index.heavy[facet].add(numbers)

@@ -136,12 +136,12 @@ TALLIES: Final = (
     "WHERE ns = ? AND job = ? AND span = ? AND start >= ? AND start < ?"
 )
 OPEN_BEFORE: Final = (
-    "SELECT json_group_array(id) FROM (SELECT id FROM job WHERE ns = ? AND ended IS NULL AND seq <= ? "
-    "AND seq > ? ORDER BY seq LIMIT ?)"
+    "SELECT json_group_array(json_array(id, seq)) FROM ("
+    "SELECT id, seq FROM job WHERE ns = ? AND ended IS NULL AND seq <= ? AND seq > ? ORDER BY seq LIMIT ?)"
 )
 ENDED_BEFORE: Final = (
-    "SELECT json_group_array(json_array(id, job, state, ended, max(ended, coalesce(due, 0)))) FROM ("
-    "SELECT id, job, state, ended, due FROM job WHERE ns = ? AND ended IS NOT NULL AND ended <= ? AND ended >= ? "
+    "SELECT json_group_array(json_array(id, job, state, ended, seq, max(ended, coalesce(due, 0)))) FROM ("
+    "SELECT id, job, state, ended, seq, due FROM job WHERE ns = ? AND ended IS NOT NULL AND ended <= ? AND ended >= ? "
     "ORDER BY ended LIMIT ?)"
 )
 STATES: Final = "SELECT id, state, enqueueing, attempt, seq FROM job WHERE ns = ? AND number >= ? AND number < ?"

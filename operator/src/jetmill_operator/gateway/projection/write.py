@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 
 import msgspec
 
 from jetmill.protocol.record import Entry
 from jetmill_operator.gateway.projection import sql
 from jetmill_operator.gateway.projection.bits import Bits
-from jetmill_operator.gateway.projection.fold import Row, apply_entry, begin_row
+from jetmill_operator.gateway.projection.fold import Row, apply_entry, begin_row, begins_anew
 from jetmill_operator.gateway.projection.histogram import Tally
 from jetmill_operator.gateway.projection.index import HEAVY, Change, Face
 from jetmill_operator.gateway.projection.store import Store, ask, ask_rows
@@ -34,6 +35,8 @@ class Written(msgspec.Struct, frozen=True):
 
     seq: int
     changes: list[Change] = []
+    retired: list[int] = []
+    """Numbers of jobs whose chain was purged, and begun anew under the same id."""
     grown: dict[int, list[int]] = {}
     """Postings that came, by facet, of those that are heavy."""
     shrunk: dict[int, list[int]] = {}
@@ -76,10 +79,14 @@ class Writer:
     def _write(self, entries: Sequence[Entry]) -> Written:
         last = entries[-1]
         rows = self._find(entries)
-        before = {row.id: msgspec.structs.replace(row) for row in rows.values()}
+        before = {row.id: copy(row) for row in rows.values()}
+        retired: list[Row] = []
         tallies: dict[tuple[str, int], Tally] = {}
         for entry in entries:
             row = rows.get(entry.id)
+            if row is not None and begins_anew(row, entry.record):
+                retired += [before.pop(entry.id)] if entry.id in before else []
+                row = None
             if row is None:
                 row = rows[entry.id] = begin_row(entry, number=self._next_number)
                 self._next_number += 1
@@ -97,9 +104,12 @@ class Writer:
                 facets.move(row.number, () if old is None else old.facets(), row.facets())
                 row.text = None if row.error_type is None else self._put_text(row)
         ns = self._ns
+        for row in retired:
+            facets.move(row.number, row.facets(), ())
+        self._connection.executemany(sql.REMOVE_JOB, [(ns, row.number) for row in retired])
         self._connection.executemany(sql.PUT_JOB, [(ns, *msgspec.structs.astuple(row)) for row in rows.values()])
-        written = self._put_facets(facets, Written(last.seq, changes, {}, {}, {}))
-        self._drop_texts({old.text for old in before.values()} - {row.text for row in rows.values()})
+        written = self._put_facets(facets, Written(last.seq, changes, [row.number for row in retired], {}, {}, {}))
+        self._drop_texts({old.text for old in (*before.values(), *retired)} - {row.text for row in rows.values()})
         self._put_tallies(tallies)
         self._advance(last.seq)
         self._connection.execute(sql.SET_MARK, (last.seq, last.id, last.time, ns))
@@ -180,16 +190,17 @@ class Writer:
     def _advance(self, seq: int) -> None:
         self._connection.execute(sql.ADVANCE, (seq, self._next_number, self._ns))
 
-    def remove(self, ids: Sequence[str]) -> list[int]:
-        """Forget jobs; gives their numbers."""
+    def remove(self, jobs: Mapping[str, int]) -> list[int]:
+        """Forget jobs (by id) whose last record is still of that sequence; gives their numbers."""
         with self._transaction():
-            rows = ask_rows(self._connection, sql.ROWS_BY_ID, list(ids), self._ns)
+            rows = ask_rows(self._connection, sql.ROWS_BY_ID, list(jobs), self._ns)
+            rows = [row for row in rows if row.seq == jobs[row.id]]
             facets = _Facets()
             for row in rows:
                 facets.move(row.number, row.facets(), ())
                 self._rows.pop(row.id, None)
             self._connection.executemany(sql.REMOVE_JOB, [(self._ns, row.number) for row in rows])
-            self._put_facets(facets, Written(self.seq, [], {}, {}, {}))
+            self._put_facets(facets, Written(self.seq, grown={}, shrunk={}, loaded={}))
             self._drop_texts({row.text for row in rows})
         return [row.number for row in rows]
 
