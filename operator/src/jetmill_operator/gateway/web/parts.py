@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jetmill.bus.ports import Trunk
+from jetmill_operator.cluster.ports import Cluster
 from jetmill_operator.gateway.access.authenticate import Authenticator
 from jetmill_operator.gateway.access.authorize import Authorizer, KubeAuthorizer, LetAll
 from jetmill_operator.gateway.access.ports import Reviewer
 from jetmill_operator.gateway.access.rate import Limiter
 from jetmill_operator.gateway.access.seal import read_key
 from jetmill_operator.gateway.access.session import Sessions
+from jetmill_operator.gateway.projection import Projection
 from jetmill_operator.gateway.settings import GatewaySettings
 from jetmill_operator.gateway.web.metric import Metrics
 from jetmill_operator.gateway.web.served import Namespaces
@@ -32,6 +34,10 @@ class GatewayParts:
     limiter: Limiter
     failures: Limiter
     metrics: Metrics
+    cluster: Cluster | None = None
+    """Holds what is declared; None: this gateway reaches none."""
+    projection: Projection | None = None
+    """Every job that there is, for lists; None: not opened yet."""
     checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
     """What has to be well for `/readyz`, by name; None: it is."""
 

@@ -51,6 +51,8 @@ TYPES: Mapping[str, tuple[int, str]] = {
     "idempotency-key-reused": (422, "The same key was given with another request"),
     "too-many-requests": (429, "Too many requests"),
     "internal-error": (500, "Jetmill made a mistake"),
+    "projection-unavailable": (503, "There are no lists yet"),
+    "projection-behind": (503, "The lists are behind the ledger"),
     "bus-unavailable": (503, "NATS cannot be reached, or did not answer"),
     "access-unavailable": (503, "The Kubernetes API cannot be asked who you are or what you may"),
 }
