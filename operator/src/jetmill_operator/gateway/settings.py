@@ -44,8 +44,8 @@ class GatewaySettings:
     """A file with at least 32 bytes that seal sessions and tickets (`JETMILL_GATEWAY_KEY_FILE`), the same for all
     gateways of an installation; without, each makes its own, and sessions end with it."""
     projection: str = ""
-    """A file for the lists (`JETMILL_GATEWAY_PROJECTION`), which this gateway alone uses; without, they are built anew at
-    each start."""
+    """A file for the lists (`JETMILL_GATEWAY_PROJECTION`), which this gateway alone uses; without, they are built
+    anew at each start."""
     session_seconds: float = 28_800.0
     """How long a browser stays logged in (`JETMILL_GATEWAY_SESSION_SECONDS`), if its token lasts so long."""
     origins: tuple[str, ...] = ()
