@@ -26,7 +26,9 @@ Several = list[str] | None
 async def provide_filter(  # noqa: PLR0913, PLR0917 - a list has as many filters as it has
     request: Request[Any, Any, Any],
     job: Annotated[Several, QueryParameter(description="The Job's name; several are alternatives")] = None,
-    state: Annotated[Several, QueryParameter(description="A state, or `open` for all that is not final")] = None,
+    states: Annotated[
+        Several, QueryParameter(name="state", description="A state, or `open` for all that is not final")
+    ] = None,
     reason: Annotated[Several, QueryParameter(description="Why the last record says what it says")] = None,
     label: Annotated[Several, QueryParameter(description="`key=value`; all of them have to hold")] = None,
     user: Annotated[str | None, QueryParameter(description="Who enqueued it", max_length=256)] = None,
@@ -54,7 +56,7 @@ async def provide_filter(  # noqa: PLR0913, PLR0917 - a list has as many filters
     return JobFilter(
         namespace=served_for(request).namespace,
         job=tuple(_names(job, "job")),
-        state=frozenset(_states(state)),
+        state=frozenset(_states(states)),
         reason=tuple(_reasons(reason)),
         label=_labels(label),
         user=user,

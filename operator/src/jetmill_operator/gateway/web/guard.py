@@ -229,6 +229,10 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             )
 
 
+def _is_several(field: FieldDefinition) -> bool:
+    return field.is_collection or any(inner.is_collection for inner in field.inner_types)
+
+
 def _fields_of(handler: HTTPRouteHandler) -> dict[str, FieldDefinition]:
     """What a handler takes, and what its dependencies take."""
     found = dict(handler.parsed_fn_signature.parameters)
@@ -252,5 +256,5 @@ def known_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
 def _repeatable(handler: HTTPRouteHandler) -> frozenset[str]:
     found = _fields_of(handler).items()
     return frozenset(
-        getattr(field.kwarg_definition, "name", None) or name for name, field in found if field.is_collection
+        getattr(field.kwarg_definition, "name", None) or name for name, field in found if _is_several(field)
     )

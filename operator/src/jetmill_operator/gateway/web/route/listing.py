@@ -33,9 +33,12 @@ from jetmill_operator.gateway.web.served import served_for
 Asked = Request[Any, Any, Any]
 Wanted = SkipValidation[JobFilter]
 MAX_LIMIT = 200
+MAX_SEQ = 2**53 - 1
+"""What every client reads as a whole number."""
 FILTERED: Mapping[str, Provide] = {"wanted": Provide(provide_filter)}
 AfterQuery = Annotated[
-    int | None, QueryParameter(description="Wait until the answer includes this sequence of the ledger", ge=0, lt=2**63)
+    int | None,
+    QueryParameter(description="Wait until the answer includes this sequence of the ledger", ge=0, le=MAX_SEQ),
 ]
 DEFAULT_SPAN = timedelta(hours=1)
 
@@ -84,8 +87,8 @@ async def count_jobs(
 async def group_jobs(
     request: Asked,
     wanted: Wanted,
-    by: Annotated[GroupBy, QueryParameter(description="What they are grouped by")],
     namespace: NamespaceQuery = None,  # noqa: ARG001
+    by: Annotated[GroupBy, QueryParameter(description="What they are grouped by")] = "state",
     after: AfterQuery = None,
 ) -> Response[GroupsBody]:
     """Takes the filters of the list."""
