@@ -16,7 +16,7 @@ from jetmill_operator.gateway.projection import sql
 from jetmill_operator.gateway.projection.answer import Bucket, EndedJob, Group, JobRow, Lag, Page
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.filter import MAX_LIMIT, SORTS, GroupBy, JobFilter, Sort, check_filter
-from jetmill_operator.gateway.projection.index import Change, Face, Index
+from jetmill_operator.gateway.projection.index import Index
 from jetmill_operator.gateway.projection.reader import Reader
 from jetmill_operator.gateway.projection.store import Store, ask
 from jetmill_operator.gateway.projection.write import Writer, Written
@@ -78,7 +78,7 @@ class Projection:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="projection-writer")
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="projection-reader")
         self._spaces: dict[str, _Space] = {}
@@ -98,12 +98,12 @@ class Projection:
     def _shut(self) -> None:
         self._writing.shutdown()
         self._reading.shutdown()
-        self._store.close()
+        self.store.close()
 
     def _load_spaces(self) -> None:
-        for ns, name, seq, next_number in self._store.writer.execute(sql.NAMESPACES).fetchall():
+        for ns, name, seq, next_number in self.store.writer.execute(sql.NAMESPACES).fetchall():
             if name not in self._spaces:
-                self._spaces[name] = _Space(self._store, name=name, ns=ns, seq=seq, next_number=next_number)
+                self._spaces[name] = _Space(self.store, name=name, ns=ns, seq=seq, next_number=next_number)
 
     async def _space(self, namespace: str) -> _Space:
         if namespace not in self._spaces:
@@ -111,7 +111,7 @@ class Projection:
         return self._spaces[namespace]
 
     def _add_space(self, namespace: str) -> None:
-        self._store.writer.execute(sql.ADD_NAMESPACE, (namespace,))
+        self.store.writer.execute(sql.ADD_NAMESPACE, (namespace,))
         self._load_spaces()
 
     async def list(
@@ -234,14 +234,14 @@ class Projection:
     async def mark(self, namespace: str) -> tuple[int, str, int] | None:
         """A record of the ledger that this was built from: sequence, id and time."""
         space = await self._space(namespace)
-        found = await self._read(lambda: self._store.reader.execute(sql.MARK, (space.ns,)).fetchone())
+        found = await self._read(lambda: self.store.reader.execute(sql.MARK, (space.ns,)).fetchone())
         return None if found is None or found[0] is None else found
 
     async def open_before(self, namespace: str, *, after: int, until: int, limit: int) -> Sequence[tuple[str, int]]:
         """Open jobs whose last record lies in (after, until], oldest first, with its sequence."""
         space = await self._space(namespace)
         return await self._read(
-            lambda: ask(self._store.reader, sql.OPEN_BEFORE, space.ns, until, after, limit, as_type=_IDS)
+            lambda: ask(self.store.reader, sql.OPEN_BEFORE, space.ns, until, after, limit, as_type=_IDS)
         )
 
     def note_head(self, namespace: str, seq: int) -> None:
@@ -263,7 +263,7 @@ class Projection:
         """Jobs that came to an end in [since, until] (µs), oldest first."""
         space = await self._space(namespace)
         return await self._read(
-            lambda: ask(self._store.reader, sql.ENDED_BEFORE, space.ns, until, since, limit, as_type=_ENDED)
+            lambda: ask(self.store.reader, sql.ENDED_BEFORE, space.ns, until, since, limit, as_type=_ENDED)
         )
 
     async def _write(self, function: Callable[..., _T], *arguments: object) -> _T:
@@ -279,12 +279,8 @@ def _load(store: Store, ns: int) -> Index:
     index = Index()
     cursor = store.writer.execute(sql.LOAD_JOBS, (ns,))
     while rows := cursor.fetchmany(20_000):
-        index.apply(
-            [
-                Change(number, None, Face(job, state, reason), created, updated, born, seq)
-                for number, job, state, reason, created, updated, born, seq in rows
-            ]
-        )
+        index.load(rows)
+    index.settle()
     for (facet,) in store.writer.execute(sql.LOAD_FACETS, (ns,)).fetchall():
         index.heavy[facet] = Bits.of(ask(store.writer, sql.POSTINGS, facet, as_type=list[int]))
     return index

@@ -15,13 +15,13 @@ from jetmill_operator.gateway.projection.answer import Bucket, Group, JobRow, Pa
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.cursor import build_cursor, parse_cursor
 from jetmill_operator.gateway.projection.filter import GroupBy, JobFilter, Sort
-from jetmill_operator.gateway.projection.fold import Row, error_facet, label_facet
+from jetmill_operator.gateway.projection.fold import Row, label_facet
 from jetmill_operator.gateway.projection.histogram import Tally, find_percentile
 from jetmill_operator.gateway.projection.index import Index
 from jetmill_operator.gateway.projection.store import Store, ask, ask_rows
 
 MAX_GROUPS = 1_000
-_FEW = 20_000
+_FEW = 100_000
 """So many jobs are grouped by reading each; more, by reading what there is of each value."""
 
 
@@ -84,17 +84,8 @@ class Reader:
     def _group_few(self, found: Bits, by: GroupBy) -> list[tuple[str, int, int]]:
         numbers = msgspec.json.encode(list(found)).decode()
         statement = sql.GROUP_BY_USER if by == "user" else sql.GROUP_BY_ERROR
-        answer = ask(
-            self._connection, statement, numbers, self._ns, as_type=list[tuple[str | None, str | None, int, int]]
-        )
-        merged: dict[str, tuple[int, int]] = {}
-        for value, message, count, newest in answer:
-            key = value or ""
-            if by == "error" and value is not None:
-                key = error_facet(value, message or "")
-            before = merged.get(key, (0, 0))
-            merged[key] = (before[0] + count, max(before[1], newest))
-        return [(key, count, newest) for key, (count, newest) in merged.items()]
+        answer = ask(self._connection, statement, numbers, self._ns, as_type=list[tuple[str | None, int, int]])
+        return [(value or "", count, newest) for value, count, newest in answer]
 
     def _group_many(self, found: Bits, by: GroupBy) -> list[tuple[str, int, int]]:
         facets = ask(self._connection, sql.FACETS_OF_KIND, self._ns, by, as_type=list[tuple[int, str, int]])

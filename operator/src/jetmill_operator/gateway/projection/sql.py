@@ -37,7 +37,9 @@ CREATE TABLE facet (
 CREATE INDEX facet_count ON facet (ns, count) WHERE count > 4096;
 CREATE TABLE posting (facet INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (facet, number)) WITHOUT ROWID;
 CREATE TABLE text (
-    id INTEGER PRIMARY KEY, ns INTEGER NOT NULL, digest BLOB NOT NULL, value TEXT NOT NULL, UNIQUE (ns, digest)
+    id INTEGER PRIMARY KEY, ns INTEGER NOT NULL, digest BLOB NOT NULL, value TEXT NOT NULL,
+    family TEXT NOT NULL,                       -- what errors that differ by numbers alone have in common
+    UNIQUE (ns, digest)
 );
 CREATE VIRTUAL TABLE text_match USING fts5 (value, content='text', content_rowid='id', tokenize='trigram');
 CREATE TABLE tally (
@@ -73,11 +75,12 @@ PUT_FACET: Final = (
     "INSERT INTO facet (ns, kind, value, count) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET count = count + excluded.count RETURNING id, count"
 )
+COUNT_FACET: Final = "UPDATE facet SET count = ? WHERE id = ?"
 PUT_POSTING: Final = "INSERT OR IGNORE INTO posting (facet, number) VALUES (?, ?)"
 REMOVE_POSTING: Final = "DELETE FROM posting WHERE facet = ? AND number = ?"
 REMOVE_FACET: Final = "DELETE FROM facet WHERE id = ?"
 FIND_TEXT: Final = "SELECT id FROM text WHERE ns = ? AND digest = ?"
-PUT_TEXT: Final = "INSERT INTO text (ns, digest, value) VALUES (?, ?, ?)"
+PUT_TEXT: Final = "INSERT INTO text (ns, digest, value, family) VALUES (?, ?, ?, ?)"
 PUT_MATCH: Final = "INSERT INTO text_match (rowid, value) VALUES (?, ?)"
 TEXT_OF: Final = "SELECT text FROM job WHERE ns = ? AND number = ?"
 TEXT_USED: Final = "SELECT EXISTS (SELECT 1 FROM job WHERE text = ?)"
@@ -121,14 +124,15 @@ SEARCH: Final = (
     "WHERE text_match MATCH ?"
 )
 GROUP_BY_USER: Final = (
-    "SELECT json_group_array(json_array(user, NULL, amount, newest)) FROM ("
+    "SELECT json_group_array(json_array(user, amount, newest)) FROM ("
     "SELECT job.user, count(*) AS amount, max(job.number) AS newest FROM json_each(?) AS wanted "
     "CROSS JOIN job ON job.ns = ? AND job.number = wanted.value GROUP BY job.user)"
 )
 GROUP_BY_ERROR: Final = (
-    "SELECT json_group_array(json_array(error_type, error_message, amount, newest)) FROM ("
-    "SELECT job.error_type, job.error_message, count(*) AS amount, max(job.number) AS newest "
-    "FROM json_each(?) AS wanted CROSS JOIN job ON job.ns = ? AND job.number = wanted.value GROUP BY job.text)"
+    "SELECT json_group_array(json_array(family, amount, newest)) FROM ("
+    "SELECT text.family, count(*) AS amount, max(job.number) AS newest FROM json_each(?) AS wanted "
+    "CROSS JOIN job ON job.ns = ? AND job.number = wanted.value LEFT JOIN text ON text.id = job.text "
+    "GROUP BY text.family)"
 )
 FACETS_OF_KIND: Final = "SELECT json_group_array(json_array(id, value, count)) FROM facet WHERE ns = ? AND kind = ?"
 TALLIES: Final = (
@@ -144,4 +148,6 @@ ENDED_BEFORE: Final = (
     "SELECT id, job, state, ended, seq, due FROM job WHERE ns = ? AND ended IS NOT NULL AND ended <= ? AND ended >= ? "
     "ORDER BY ended LIMIT ?)"
 )
-STATES: Final = "SELECT id, state, enqueueing, attempt, seq FROM job WHERE ns = ? AND number >= ? AND number < ?"
+STATES: Final = (
+    "SELECT id, job, state, enqueueing, attempt, updated, seq FROM job WHERE ns = ? AND number >= ? AND number < ?"
+)

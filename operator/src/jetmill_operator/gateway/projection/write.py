@@ -16,7 +16,7 @@ import msgspec
 from jetmill.protocol.record import Entry
 from jetmill_operator.gateway.projection import sql
 from jetmill_operator.gateway.projection.bits import Bits
-from jetmill_operator.gateway.projection.fold import Row, apply_entry, begin_row, begins_anew
+from jetmill_operator.gateway.projection.fold import Row, apply_entry, begin_row, begins_anew, error_facet
 from jetmill_operator.gateway.projection.histogram import Tally
 from jetmill_operator.gateway.projection.index import HEAVY, Change, Face
 from jetmill_operator.gateway.projection.store import Store, ask, ask_rows
@@ -25,7 +25,7 @@ SPANS = (60, 3_600)
 """Seconds that a tally covers."""
 KEPT_SECONDS = {60: 2 * 86_400, 3_600: 400 * 86_400}
 _REMEMBERED = 50_000
-"""Open jobs whose rows are kept at hand."""
+"""So many open jobs' rows are kept at hand, and so many facets."""
 
 Facet = tuple[str, str]
 
@@ -54,6 +54,7 @@ class Writer:
         self._next_number = next_number
         self._heavy = heavy
         self._rows: dict[str, Row] = {}
+        self._facets: dict[Facet, tuple[int, int]] = {}
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -69,7 +70,7 @@ class Writer:
             with self._transaction():
                 written = self._write(entries)
         except BaseException:
-            self._rows.clear()  # they may say what was not stored
+            self._forget()  # what is at hand may say what was not stored
             self._next_number = next_number
             raise
         self.seq = written.seq
@@ -139,7 +140,8 @@ class Writer:
         found = self._connection.execute(sql.FIND_TEXT, (self._ns, digest)).fetchone()
         if found is not None:
             return int(found[0])
-        text = self._connection.execute(sql.PUT_TEXT, (self._ns, digest, value)).lastrowid
+        family = error_facet(row.error_type or "", row.error_message or "")
+        text = self._connection.execute(sql.PUT_TEXT, (self._ns, digest, value, family)).lastrowid
         self._connection.execute(sql.PUT_MATCH, (text, value))
         assert text is not None
         return text
@@ -155,17 +157,37 @@ class Writer:
 
     def _put_facets(self, facets: _Facets, written: Written) -> Written:
         connection = self._connection
+        counts: list[tuple[int, int]] = []
+        postings: list[tuple[int, int]] = []
+        removals: list[tuple[int, int]] = []
+        touched: dict[int, tuple[Facet, int]] = {}
         for facet in facets.added.keys() | facets.removed.keys():
-            added, removed = facets.added.get(facet, []), facets.removed.get(facet, [])
-            key, count = connection.execute(sql.PUT_FACET, (self._ns, *facet, len(added) - len(removed))).fetchone()
-            connection.executemany(sql.REMOVE_POSTING, [(key, number) for number in removed])
-            connection.executemany(sql.PUT_POSTING, [(key, number) for number in added])
+            added, removed = facets.added.get(facet, ()), facets.removed.get(facet, ())
+            delta = len(added) - len(removed)
+            known = self._facets.get(facet)
+            if known is None:
+                key, count = connection.execute(sql.PUT_FACET, (self._ns, *facet, delta)).fetchone()
+            else:
+                key, count = known[0], known[1] + delta
+                counts.append((count, key))
+            touched[key] = (facet, count)
+            postings += [(key, number) for number in added]
+            removals += [(key, number) for number in removed]
             if key in self._heavy:
-                written.grown[key], written.shrunk[key] = added, removed
-            elif count > HEAVY:
+                written.grown[key], written.shrunk[key] = list(added), list(removed)
+        connection.executemany(sql.COUNT_FACET, counts)
+        connection.executemany(sql.REMOVE_POSTING, removals)
+        connection.executemany(sql.PUT_POSTING, postings)
+        for key, (facet, count) in touched.items():
+            if count > HEAVY and key not in self._heavy:
                 written.loaded[key] = Bits.of(ask(connection, sql.POSTINGS, key, as_type=list[int]))
-            elif count <= 0:
+            if count <= 0 and key not in self._heavy:
                 connection.execute(sql.REMOVE_FACET, (key,))
+                self._facets.pop(facet, None)
+            else:
+                self._facets[facet] = (key, count)
+        while len(self._facets) > _REMEMBERED:
+            del self._facets[next(iter(self._facets))]
         return written
 
     def _put_tallies(self, tallies: dict[tuple[str, int], Tally]) -> None:
@@ -192,13 +214,13 @@ class Writer:
 
     def remove(self, jobs: Mapping[str, int]) -> list[int]:
         """Forget jobs (by id) whose last record is still of that sequence; gives their numbers."""
+        self._forget()
         with self._transaction():
             rows = ask_rows(self._connection, sql.ROWS_BY_ID, list(jobs), self._ns)
             rows = [row for row in rows if row.seq == jobs[row.id]]
             facets = _Facets()
             for row in rows:
                 facets.move(row.number, row.facets(), ())
-                self._rows.pop(row.id, None)
             self._connection.executemany(sql.REMOVE_JOB, [(self._ns, row.number) for row in rows])
             self._put_facets(facets, Written(self.seq, grown={}, shrunk={}, loaded={}))
             self._drop_texts({row.text for row in rows})
@@ -209,7 +231,7 @@ class Writer:
         with self._transaction():
             for statement in sql.CLEAR:
                 self._connection.execute(statement, (self._ns,))
-        self._rows.clear()
+        self._forget()
         self._heavy.clear()
         self.seq = self._next_number = 0
 
@@ -220,6 +242,10 @@ class Writer:
             for job in jobs:
                 for span, kept in KEPT_SECONDS.items():
                     self._connection.execute(sql.FORGET_TALLIES, (self._ns, job, span, now_seconds - kept))
+
+    def _forget(self) -> None:
+        self._rows.clear()
+        self._facets.clear()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
