@@ -17,7 +17,7 @@ from jetmill_operator.gateway.web.exchange import exchange_of
 from jetmill_operator.gateway.web.guard import check_handlers, guard
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, Problem, explain
-from jetmill_operator.gateway.web.route import creation, document, health, job, listing, namespace, session
+from jetmill_operator.gateway.web.route import creation, declaration, document, health, job, listing, namespace, session
 from jetmill_operator.gateway.web.schema import build_document
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,7 @@ HANDLERS: Sequence[BaseRouteHandler] = (
     *job.HANDLERS,
     *creation.HANDLERS,
     *listing.HANDLERS,
+    *declaration.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
     *document.HANDLERS,

@@ -53,6 +53,7 @@ TYPES: Mapping[str, tuple[int, str]] = {
     "internal-error": (500, "Jetmill made a mistake"),
     "projection-unavailable": (503, "There are no lists yet"),
     "projection-behind": (503, "The lists are behind the ledger"),
+    "cluster-unavailable": (503, "The Kubernetes API cannot be asked what is declared"),
     "bus-unavailable": (503, "NATS cannot be reached, or did not answer"),
     "access-unavailable": (503, "The Kubernetes API cannot be asked who you are or what you may"),
 }
