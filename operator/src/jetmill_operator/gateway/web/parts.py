@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jetmill.bus.ports import Trunk
 from jetmill_operator.cluster.ports import Cluster
@@ -18,6 +18,9 @@ from jetmill_operator.gateway.projection import Projection
 from jetmill_operator.gateway.settings import GatewaySettings
 from jetmill_operator.gateway.web.metric import Metrics
 from jetmill_operator.gateway.web.served import Namespaces
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
 
 FAILURES_PER_SECOND, FAILURES_BURST = 1.0, 30
 """How often one address may show credentials that are not accepted: each may cost a question to the API server."""
@@ -38,6 +41,8 @@ class GatewayParts:
     """Holds what is declared; None: this gateway reaches none."""
     projection: Projection | None = None
     """Every job that there is, for lists; None: not opened yet."""
+    collectors: list[Collector] = field(default_factory=list)
+    """What else `/metrics` has."""
     checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
     """What has to be well for `/readyz`, by name; None: it is."""
 

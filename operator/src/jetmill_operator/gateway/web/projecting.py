@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jetmill_operator.gateway.projection import Ingest, Projection
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import ProblemError
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 AFTER_SECONDS = 5.0
 """How long a request waits for the projection to know what its caller wrote."""
@@ -31,6 +34,7 @@ async def run_projection(
     ]
     tasks = [asyncio.create_task(ingest.run()) for ingest in ingests]
     parts.projection = projection
+    parts.collectors.append(LagCollector(parts, projection))
     parts.checks["projection"] = lambda: find_delay(parts, projection)
     try:
         yield projection
@@ -40,6 +44,31 @@ async def run_projection(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await projection.close()
+
+
+class LagCollector:
+    """How far behind the ledger the lists are, for Prometheus."""
+
+    def __init__(self, parts: GatewayParts, projection: Projection) -> None:
+        self._parts = parts
+        self._projection = projection
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus-client asks for."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        records = GaugeMetricFamily(
+            "jetmill_gateway_projection_lag_records", "Records that the lists do not have yet", labels=["namespace"]
+        )
+        seconds = GaugeMetricFamily(
+            "jetmill_gateway_projection_lag_seconds", "For how long the lists have been behind", labels=["namespace"]
+        )
+        for name in self._parts.namespaces:
+            lag = self._projection.lag(name)
+            records.add_metric([name], lag.records)
+            seconds.add_metric([name], lag.seconds)
+        yield records
+        yield seconds
 
 
 def find_delay(parts: GatewayParts, projection: Projection) -> str | None:
