@@ -21,6 +21,7 @@ from jetmill_operator.gateway.stream.frame import (
     build_gap,
     build_messages,
     build_snapshot,
+    build_table,
     decode_client_frame,
 )
 from jetmill_operator.gateway.stream.source import Item
@@ -107,7 +108,8 @@ def test_what_is_put_together_is_json_again(values: list[Any], namespace: str, t
     raws = [msgspec.json.encode(value) for value in values]
     items = [Item(number, (topic,), raw) for number, raw in enumerate(raws, 5)]
     texts = [frame.text for frame in cut_frames(key, items, after=4, seq=30)]
-    texts += [build_messages(key, raws, count=len(raws)).text, build_snapshot(key, raws, seq=3, more=True)]
+    texts += [build_messages(key, raws, count=len(raws)).text, build_table(key, raws).text]
+    texts += [build_snapshot(key, raws, seq=3, more=True).text]
     texts += [build_gap(key, after=1, seq=None, missed=2, reason="slow")]
     for text in texts:
         frame = msgspec.json.decode(text)
@@ -125,5 +127,5 @@ def test_many_events_are_several_frames_that_follow_each_other() -> None:
 
 
 def test_an_answer_says_the_operations_id() -> None:
-    assert msgspec.json.decode(build_answer("pong", 0)) == {"type": "pong", "id": 0}
-    assert msgspec.json.decode(build_answer("pong")) == {"type": "pong"}
+    assert msgspec.json.decode(build_answer("pong", 0).text) == {"type": "pong", "id": 0}
+    assert msgspec.json.decode(build_answer("pong").text) == {"type": "pong"}

@@ -91,7 +91,7 @@ async def test_a_gap_that_was_not_taken_grows() -> None:
 async def test_each_topic_has_a_gap_of_its_own_and_answers_are_kept() -> None:
     outbox = make_outbox()
     outbox.put(make_frame(1))
-    outbox.answer('{"type":"pong"}')
+    outbox.put(Frame('{"type":"pong"}', kept=True))
     for seq in range(2, 9):
         outbox.put(make_frame(seq))
         outbox.put(make_frame(seq, key=OTHER))
@@ -149,13 +149,13 @@ async def test_a_close_forgets_what_waits_and_is_told_to_who_takes() -> None:
 async def test_who_waits_for_room_goes_on_when_it_is_there_or_when_it_ends() -> None:
     outbox = make_outbox(max_frames=4)
     for _ in range(2):
-        outbox.answer("{}")
+        outbox.put(Frame("{}", kept=True))
     waiting = [asyncio.ensure_future(outbox.room()) for _ in range(2)]
     await asyncio.sleep(0)
     assert not any(one.done() for one in waiting)
     await outbox.take()
     await soon(asyncio.gather(*waiting))
-    outbox.answer("{}")
+    outbox.put(Frame("{}", kept=True))
     last = asyncio.ensure_future(outbox.room())
     await asyncio.sleep(0)
     assert not last.done()
@@ -182,15 +182,15 @@ def test_whatever_happens_nothing_is_lost_without_a_word(steps: list[str], max_f
                 seqs[key] += 1
                 outbox.put(make_frame(seqs[key], key=key))
             elif step == "answer":
-                outbox.answer('{"type":"pong"}')
+                outbox.put(Frame('{"type":"pong"}', kept=True))
             elif step == "table":
                 outbox.put(Frame('{"type":"snapshot","items":[]}', key=OTHER, replaces=True))
             elif step == "gap":
                 seqs[KEY] += 1
                 outbox.note_gap(Gap(KEY, after=seqs[KEY] - 1, seq=seqs[KEY]))
         late = await drain(outbox)
-        for frame in late.frames:
-            tally.add(msgspec.json.encode(frame))
+        for told in late.frames:
+            tally.add(msgspec.json.encode(told))
         tally.check("namespace", range(1, seqs[KEY] + 1))
         tally.check("jobs:mail", range(1, seqs[OTHER] + 1))
         assert len(tally.of_type("pong")) == steps.count("answer")

@@ -403,7 +403,8 @@ async def test_a_snapshot_that_lags_is_followed_by_what_it_lacks(yard: Yard) -> 
 
 async def test_what_cannot_be_read_is_said_and_after_ten_the_client_goes(yard: Yard) -> None:
     watch = yard.watch()
-    for text in ["", "[", '{"op":"x"}', b"\xff"]:
+    texts: list[str | bytes] = ["", "[", '{"op":"x"}', b"\xff"]
+    for text in texts:
         await watch.session.feed(text)
     assert (await watch.wait_for("error", 4))["code"] == "bad-frame"
     for _ in range(6):
@@ -561,13 +562,17 @@ async def test_while_the_api_server_is_away_rights_are_believed_a_little_longer(
 # The end
 
 
+def code_of(watch: Watch) -> int:
+    return watch.session.outbox.code
+
+
 async def test_a_client_that_takes_nothing_is_sent_away(yard: Yard) -> None:
     watch = yard.watch(reading=False)
     loop = asyncio.get_running_loop()
     watch.session.sweep(loop.time() + 59, time.time())
-    assert not watch.session.outbox.code
+    assert code_of(watch) == 0
     watch.session.sweep(loop.time() + 61, time.time())
-    assert watch.session.outbox.code == 4008
+    assert code_of(watch) == 4008
 
 
 async def test_a_gateway_that_goes_says_so_and_takes_no_more(yard: Yard) -> None:

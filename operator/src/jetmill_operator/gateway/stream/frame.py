@@ -71,9 +71,9 @@ def decode_client_frame(text: str | bytes) -> ClientFrame:
 
 
 class Frame:
-    """One of our texts, shared by all who get it. `key` says whose it is; None: an answer, which is never dropped."""
+    """One of our texts, shared by all who get it."""
 
-    __slots__ = ("after", "count", "key", "replaces", "seq", "text")
+    __slots__ = ("after", "count", "kept", "key", "replaces", "seq", "text")
 
     def __init__(
         self,
@@ -83,16 +83,20 @@ class Frame:
         after: int | None = None,
         seq: int | None = None,
         count: int = 0,
+        kept: bool = False,
         replaces: bool = False,
     ) -> None:
         self.text = text
         self.key = key
+        """Whose it is, where it is a topic's."""
         self.after = after
         """Everything of the topic up to this sequence was in frames before; None where there are no sequences."""
         self.seq = seq
         """Everything up to this sequence is given with this frame."""
         self.count = count
         """Events in it."""
+        self.kept = kept
+        """Never dropped: an answer, or what the client was waited for with."""
         self.replaces = replaces
         """A newer one makes it worthless, so that it takes its place."""
 
@@ -120,11 +124,17 @@ def build_messages(key: Key, items: Iterable[bytes], *, count: int) -> Frame:
     return Frame(f'{{"type":"messages",{key.head},"items":[{_join(items)}]}}', key=key, count=count)
 
 
-def build_snapshot(key: Key, items: Iterable[bytes], *, seq: int | None, more: bool = False) -> str:
-    """How things stand: the whole table, or (with `more`) a part of it."""
-    place = "" if seq is None else f'"seq":{seq},'
+def build_table(key: Key, items: Iterable[bytes]) -> Frame:
+    """How things stand, whole."""
+    text = f'{{"type":"snapshot",{key.head},"items":[{_join(items)}]}}'
+    return Frame(text, key=key, count=1, replaces=True)
+
+
+def build_snapshot(key: Key, items: Iterable[bytes], *, seq: int, more: bool) -> Frame:
+    """How things stood at a sequence, or (with `more`) a part of it."""
     end = ',"more":true' if more else ""
-    return f'{{"type":"snapshot",{key.head},{place}"items":[{_join(items)}]{end}}}'
+    text = f'{{"type":"snapshot",{key.head},"seq":{seq},"items":[{_join(items)}]{end}}}'
+    return Frame(text, key=key, seq=None if more else seq, kept=True)
 
 
 def build_gap(key: Key, *, after: int | None, seq: int | None, missed: int | None, reason: str) -> str:
@@ -135,10 +145,18 @@ def build_gap(key: Key, *, after: int | None, seq: int | None, missed: int | Non
     )
 
 
-def build_answer(kind: str, op_id: str | int | None = None, **members: Any) -> str:
+def build_answer(
+    kind: str, op_id: OpId = None, *, key: Key | None = None, seq: int | None = None, **members: Any
+) -> Frame:
     """An answer to a client's frame, or a word about the connection."""
-    named = {} if op_id is None else {"id": op_id}
-    return encode({"type": kind, **named, **members})
+    told: dict[str, Any] = {"type": kind}
+    if op_id is not None:
+        told["id"] = op_id
+    if key is not None:
+        told |= {"namespace": key.namespace, "topic": key.topic}
+    if seq is not None:
+        told["seq"] = seq
+    return Frame(encode(told | members), key=key, seq=seq, kept=True)
 
 
 def encode(value: Any) -> str:

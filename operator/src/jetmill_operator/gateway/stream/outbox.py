@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from jetmill_operator.gateway.stream.frame import Frame, Key, build_gap
 
@@ -56,6 +57,8 @@ class Outbox:
         self.code = 0
         """Why the connection ends; 0 while it does not."""
         self.reason = ""
+        self.on_close: Callable[[], None] | None = None
+        """Called when it is closed."""
         self.taken = asyncio.get_running_loop().time()
         """When the client last took something, or had nothing to take."""
         self.delivered = 0
@@ -72,7 +75,10 @@ class Outbox:
         return self._bytes
 
     def put(self, frame: Frame) -> None:
-        """Add a frame; over the bound, events are dropped and gaps said."""
+        """Add a frame; over the bound, events are dropped and gaps said.
+
+        Wait for `room` before a frame that is kept, where a client could make them many.
+        """
         if self.code:
             return
         if not self._queue:
@@ -84,10 +90,6 @@ class Outbox:
         if len(self._queue) > 1 and (self._bytes > self._max_bytes or len(self._queue) > self._max_frames):
             self._drop()
         self._wake()
-
-    def answer(self, text: str) -> None:
-        """Add what is never dropped; wait for `room` before, where a client could make it many."""
-        self.put(Frame(text))
 
     def note_gap(self, gap: Gap) -> None:
         """Say that something was left out that never came here."""
@@ -131,6 +133,8 @@ class Outbox:
         self._bytes = 0
         self._wake()
         self._wake_waiting()
+        if self.on_close is not None:
+            self.on_close()
 
     def _has_room(self) -> bool:
         return self._bytes * 2 < self._max_bytes and len(self._queue) * 2 < self._max_frames
@@ -156,7 +160,7 @@ class Outbox:
         size = 0
         for frame in self._queue:
             key = frame.key
-            if isinstance(frame, Frame) and (key is None or frame.replaces):
+            if isinstance(frame, Frame) and (frame.kept or frame.replaces):
                 kept.append(frame)
                 size += len(frame.text)
                 continue

@@ -71,5 +71,6 @@ async def _give_history(feed: Feed, topic: Topic, outbox: Outbox, *, after: int,
 
 
 def _put(outbox: Outbox, frame: Frame) -> None:
-    """What was waited for is never dropped: it is put as an answer that counts its events."""
-    outbox.put(Frame(frame.text, count=frame.count))
+    """What the client was waited for with is never dropped."""
+    frame.kept = True
+    outbox.put(frame)

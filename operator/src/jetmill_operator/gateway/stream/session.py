@@ -108,7 +108,7 @@ class Session:
         self._heartbeat = now
         self._checked = now
         self._checking: asyncio.Task[None] | None = None
-        self.outbox.answer(
+        self.outbox.put(
             build_answer("hello", version=VERSION, namespace=namespace, heartbeatSeconds=options.heartbeat_seconds)
         )
 
@@ -130,40 +130,44 @@ class Session:
             case Unsubscribe():
                 self.unsubscribe(frame)
             case Ping():
-                self.outbox.answer(build_answer("pong", frame.id))
+                self.outbox.put(build_answer("pong", frame.id))
             case _:
                 assert_never(frame)
 
-    async def subscribe(self, frame: Subscribe) -> bool:
-        """Begin, or begin anew; true unless it was refused, which the client is told."""
+    async def subscribe(self, frame: Subscribe) -> Key | None:
+        """Begin, or begin anew; None if it was refused, which the client is told."""
         topic, key = self._parse(frame)
         if topic is None or key is None:
-            return False
+            return None
         try:
             if not await self._may(key, topic):
-                return self._refuse(frame.id, "forbidden", f"you may not watch {key.topic} in {key.namespace}", key)
+                self._refuse(frame.id, "forbidden", f"you may not watch {key.topic} in {key.namespace}", key)
+                return None
             hub = await self._find_hub(key.namespace)
             await hub.feed(topic)
         except UnknownNamespaceError as error:
-            return self._refuse(frame.id, "unknown-namespace", str(error), key)
+            self._refuse(frame.id, "unknown-namespace", str(error), key)
+            return None
         except (BusError, AccessError) as error:
-            return self._refuse(frame.id, "unavailable", str(error), key)
+            self._refuse(frame.id, "unavailable", str(error), key)
+            return None
         if self.outbox.code:
-            return False
+            return None
         self._drop(key)
         if len(self.subscriptions) >= self._options.max_subscriptions:
             text = f"at most {self._options.max_subscriptions} topics on one connection"
-            return self._refuse(frame.id, "too-many-subscriptions", text, key)
+            self._refuse(frame.id, "too-many-subscriptions", text, key)
+            return None
         subscription = self.subscriptions[key] = Subscription(hub, topic, key)
         await self._begin(subscription, frame)
-        return True
+        return key
 
     def unsubscribe(self, frame: Unsubscribe) -> None:
         """End a subscription; of one that is not there too, it is answered the same."""
         topic, key = self._parse(frame)
         if topic is not None and key is not None:
             self._drop(key)
-            self.outbox.answer(build_answer("unsubscribed", frame.id, namespace=key.namespace, topic=key.topic))
+            self.outbox.put(build_answer("unsubscribed", frame.id, key=key))
 
     def _parse(self, frame: Subscribe | Unsubscribe) -> tuple[Topic | None, Key | None]:
         try:
@@ -182,13 +186,12 @@ class Session:
         """Answer, and let events come: at once, or after what was missed."""
         feed = await one.hub.feed(one.topic)
         after = 0 if frame.after is None and one.topic.kind in TRACE else frame.after
-        members = {"namespace": one.key.namespace, "topic": one.key.topic}
         if feed is None:
-            self.outbox.answer(build_answer("subscribed", frame.id, **members))
+            self.outbox.put(build_answer("subscribed", frame.id, key=one.key))
             one.hub.join(one.topic, self.outbox)
             return
         seq = feed.seq if after is None else after
-        self.outbox.answer(build_answer("subscribed", frame.id, **members, seq=seq))
+        self.outbox.put(build_answer("subscribed", frame.id, key=one.key, seq=seq))
         if after is None and not frame.snapshot:
             feed.join(one.key.topic, self.outbox)
             return
@@ -221,13 +224,10 @@ class Session:
         if self.subscriptions.get(one.key) is one:
             one.replay = None
             self._drop(one.key)
-        text = build_answer("ended", namespace=one.key.namespace, topic=one.key.topic, code=code, detail=detail)
-        self.outbox.answer(text)
+        self.outbox.put(build_answer("ended", key=one.key, code=code, detail=detail))
 
-    def _refuse(self, op_id: OpId, code: str, detail: str, key: Key | None) -> bool:
-        members = {} if key is None else {"namespace": key.namespace, "topic": key.topic}
-        self.outbox.answer(build_answer("error", op_id, code=code, detail=detail, **members))
-        return False
+    def _refuse(self, op_id: OpId, code: str, detail: str, key: Key | None) -> None:
+        self.outbox.put(build_answer("error", op_id, key=key, code=code, detail=detail))
 
     def _refuse_frame(self, error: FrameError) -> None:
         self._faults += 1
@@ -252,7 +252,7 @@ class Session:
         if not outbox.code and now - self._heartbeat >= options.heartbeat_seconds:
             self._heartbeat = now
             if not outbox:
-                outbox.answer(build_answer("heartbeat", cursors=self._cursors()))
+                outbox.put(build_answer("heartbeat", cursors=self._cursors()))
 
     def _cursors(self) -> dict[str, dict[str, int]]:
         """How far each namespace was told whole: no further than a replay that is under way."""

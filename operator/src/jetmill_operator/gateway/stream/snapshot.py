@@ -39,15 +39,13 @@ async def give_snapshot(hub: Hub, topic: Topic, outbox: Outbox, *, after: int, p
     key = Key(hub.namespace, str(topic))
     if found is None:
         detail = "there is no snapshot of this topic: ask for a list, and resume from its sequence"
-        outbox.answer(
-            build_answer("error", namespace=key.namespace, topic=key.topic, code="no-snapshot", detail=detail)
-        )
+        outbox.put(build_answer("error", key=key, code="no-snapshot", detail=detail))
         return after
     starts = range(0, max(1, len(found.items)), MAX_ITEMS)
     for start in starts:
         await outbox.room()
         more = start != starts[-1]
-        outbox.answer(build_snapshot(key, found.items[start : start + MAX_ITEMS], seq=found.seq, more=more))
+        outbox.put(build_snapshot(key, found.items[start : start + MAX_ITEMS], seq=found.seq, more=more))
     return found.seq
 
 

@@ -17,7 +17,7 @@ from jetmill.client.status import time_of
 from jetmill.errors import BusError, NotFoundError
 from jetmill.protocol.record import JobSettings, Presence
 from jetmill_operator.gateway.stream.feed import Subscriber
-from jetmill_operator.gateway.stream.frame import Frame, Key, build_snapshot
+from jetmill_operator.gateway.stream.frame import Frame, Key, build_table
 from jetmill_operator.gateway.stream.option import StreamOptions
 
 _AT_ONCE = 50
@@ -169,6 +169,6 @@ class Table:
         if rows == self._rows:
             return
         self._rows = rows
-        self._frame = Frame(build_snapshot(self._key, rows, seq=None), key=self._key, count=1, replaces=True)
+        self._frame = build_table(self._key, rows)
         for subscriber in tuple(self._subscribers):
             subscriber.put(self._frame)
