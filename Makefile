@@ -64,7 +64,7 @@ test-cluster: $(VENV)/.chart ## On a real Kubernetes API: JETMILL_TEST_KUBECONFI
 	$(PYTEST) -m "(cluster or e2e) and not soak" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
 
 .PHONY: soak
-soak: $(VENV)/.chart ## What takes many minutes there: 540 long jobs through many steps down, 1,000 Jobs (figures at the end)
+soak: $(VENV)/.chart ## What takes many minutes there: 504 long jobs through many steps down, 1,000 Jobs (figures at the end)
 	$(PYTEST) -m soak $(wildcard tests/cluster tests/e2e) $(PYTEST_OPTIONS)
 
 .PHONY: mutants bench

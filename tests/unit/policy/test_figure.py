@@ -30,6 +30,10 @@ ALL: dict[str, Any] = {
             Figures(3, 2, 1, known=True, in_flight=5, arrivals_per_second=0.05),
             "3 → 2: 0 waiting, 5 in hand, 3.0/min arriving, 1.0 s a job (assumed), drain in 30 s",
         ),
+        (
+            Figures(0, 2, 0, known=True, least=2),
+            "0 → 2: 0 waiting, 0/s arriving, 1.0 s a job (assumed), drain in 30 s, minReplicas is 2",
+        ),
         (Figures(7, 7, 7), "7: the queue could not be read"),
     ],
 )

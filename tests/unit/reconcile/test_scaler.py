@@ -469,14 +469,14 @@ def test_many_jobs_are_looked_at_eight_at_once_and_then_left_in_peace() -> None:
             return await flow(job)
 
         stand.queue.flow = count  # type: ignore[method-assign]
-        for number in range(100):
+        for number in range(30):
             await stand.declare(f"job-{number}")
         stand.start()
         scaler = stand.scaler
         assert isinstance(scaler, Scaler)
-        await stand.until(lambda: scaler.resting == 101)
+        await stand.until(lambda: scaler.resting == 31)
         assert most <= AT_ONCE
-        assert stand.queue.looks <= 12 * 101, "a status that follows within ten seconds is waited for"
+        assert stand.queue.looks <= 12 * 31, "a status that follows within ten seconds is waited for"
         assert stand.presence_reads <= 30
         looks = stand.queue.looks
         await asyncio.sleep(60)

@@ -32,6 +32,8 @@ class Figures:
     target_drain_seconds: float = 30.0
     ready: int = 0
     unschedulable: int = 0
+    least: int = 0
+    """`minReplicas`."""
 
     def __str__(self) -> str:
         step = f"{self.before} → {self.after}" if self.after != self.before else f"{self.before}"
@@ -45,6 +47,8 @@ class Figures:
         parts.append(f"drain in {self.target_drain_seconds:g} s")
         if self.needed > self.after:
             parts.append(f"{self.needed} needed")
+        if self.needed < self.after == self.least:
+            parts.append(f"minReplicas is {self.least}")
         if self.unschedulable:
             parts.append(f"no room for {self.unschedulable}")
         return f"{step}: {', '.join(parts)}"

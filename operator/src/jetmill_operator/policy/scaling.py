@@ -39,7 +39,7 @@ CALM_SECONDS = 60.0
 UP_SECONDS, UP_FACTOR, UP_COUNT = 15.0, 2, 10
 """In so many seconds the workers at most double, or become so many more, whichever is more."""
 DOWN_SECONDS, DOWN_PART = 30.0, 2
-"""In so many seconds (a shorter cooldown is obeyed) at most one of so many workers leaves, or one worker."""
+"""In so many seconds at most one of so many workers leaves, or one worker."""
 SERVICE_SECONDS = 10.0
 """The time constant by which the workers' service time is smoothed: a few odd jobs start no worker."""
 GAP_SECONDS = 20.0
@@ -122,7 +122,7 @@ def decide_replicas(spec: Scaling, state: ScalerState, seen: Seen) -> Decision:
     """
     if not seen.valid:
         return _hold_blind(spec, state, seen)
-    state = _note(spec, state, seen)
+    state = _note(state, seen)
     service = state.service_seconds or ASSUMED_SERVICE_SECONDS
     demand = measure_demand(spec, seen, state.arrivals, service_seconds=service)
     if math.ceil(demand.panic) >= PANIC_FACTOR * max(seen.ready, 1):
@@ -161,7 +161,7 @@ def _hold_blind(spec: Scaling, state: ScalerState, seen: Seen) -> Decision:
     return Decision(replicas, reason, Figures(before=seen.replicas, after=replicas, needed=replicas), state)
 
 
-def _note(spec: Scaling, state: ScalerState, seen: Seen) -> ScalerState:
+def _note(state: ScalerState, seen: Seen) -> ScalerState:
     """Take a look into the windows; after a gap they begin anew, for nobody knows what was needed meanwhile."""
     if state.last is None or seen.time - state.last > GAP_SECONDS:
         fresh = ScalerState(arrivals=state.arrivals, service_seconds=state.service_seconds, since=seen.time)
@@ -170,7 +170,7 @@ def _note(spec: Scaling, state: ScalerState, seen: Seen) -> ScalerState:
         state,
         arrivals=state.arrivals.add(seen.time, seen.arrivals, seconds=STABLE_SECONDS),
         service_seconds=_smooth_service(state, seen),
-        highest=state.highest.add(seen.time, seen.replicas, seconds=min(DOWN_SECONDS, spec.cooldown_seconds)),
+        highest=state.highest.add(seen.time, seen.replicas, seconds=DOWN_SECONDS),
         lowest=state.lowest.add(seen.time, -seen.replicas, seconds=UP_SECONDS),
         last=seen.time,
     )
@@ -264,4 +264,5 @@ def _tell(spec: Scaling, seen: Seen, demand: Demand, *, need: float, replicas: i
         target_drain_seconds=spec.target_drain_seconds,
         ready=seen.ready,
         unschedulable=seen.unschedulable,
+        least=spec.min_replicas,
     )

@@ -21,6 +21,8 @@ BUSY = f"{CHILD}-003"
 QUICK = {"scaling": {"cooldownSeconds": 0}}
 Act = Callable[[Stand], Awaitable[None]]
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[Any]]:
