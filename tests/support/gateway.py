@@ -101,10 +101,12 @@ async def serve(
             try:
                 yield RunningGateway(f"http://127.0.0.1:{listener.getsockname()[1]}", parts)
             finally:
+                parts.backplane.shut()
                 server.stop()
                 await serving
     finally:
         listener.close()
+        await parts.backplane.close()
         await parts.namespaces.close()
         await own.close()
 

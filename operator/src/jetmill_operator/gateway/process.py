@@ -131,10 +131,12 @@ async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside
             try:
                 yield Served(port=int(listener.getsockname()[1]), serving=serving)
             finally:
+                parts.backplane.shut()
                 server.stop()
                 await serving
     finally:
         listener.close()
+        await parts.backplane.close()
         await parts.namespaces.close()
 
 
