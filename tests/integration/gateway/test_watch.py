@@ -269,7 +269,7 @@ async def test_events_are_sent_and_resumed(gateway: RunningGateway, bus: Bus) ->
         ("token-of-viewer", "", "", 400, "invalid-request"),
         ("token-of-viewer", "topic=nothing", "", 400, "invalid-parameter"),
         ("token-of-viewer", "topic=namespace&other=1", "", 400, "invalid-parameter"),
-        ("token-of-viewer", "topic=namespace&after=x", "", 400, "invalid-request"),
+        ("token-of-viewer", "topic=namespace&after=x", "", 400, "invalid-parameter"),
         ("token-of-viewer", "topic=namespace&namespace=A.B", "", 400, "invalid-parameter"),
         ("token-of-viewer", "topic=namespace", "1,2", 400, "invalid-parameter"),
         ("token-of-viewer", "topic=namespace", "-1", 400, "invalid-parameter"),

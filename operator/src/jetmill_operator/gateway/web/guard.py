@@ -230,7 +230,7 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
 
 
 def _is_several(field: FieldDefinition) -> bool:
-    return field.is_collection or any(inner.is_collection for inner in field.inner_types)
+    return any(one.is_non_string_collection for one in (field, *field.inner_types))
 
 
 def _fields_of(handler: HTTPRouteHandler) -> dict[str, FieldDefinition]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jetmill.errors import BusError, NotFoundError
 from jetmill_operator.gateway.projection import Ingest, Projection
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import ProblemError
+from jetmill_operator.gateway.web.served import Served
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -28,14 +30,14 @@ async def run_projection(
 ) -> AsyncIterator[Projection]:
     """Open the projection (None: one that goes with the process) and feed it until the block ends."""
     projection = await Projection.open(path)
-    ingests = [
-        Ingest(projection, served.bus, namespace=name, rebuild=rebuild, pause_seconds=PAUSE_SECONDS)
-        for name, served in parts.namespaces.items()
-    ]
-    tasks = [asyncio.create_task(ingest.run()) for ingest in ingests]
+    absent = set(parts.namespaces)
+    tasks = []
+    for name, served in parts.namespaces.items():
+        ingest = Ingest(projection, served.bus, namespace=name, rebuild=rebuild, pause_seconds=PAUSE_SECONDS)
+        tasks.append(asyncio.create_task(_feed(ingest, served, absent)))
     parts.projection = projection
     parts.collectors.append(LagCollector(parts, projection))
-    parts.checks["projection"] = lambda: find_delay(parts, projection)
+    parts.checks["projection"] = lambda: find_delay(set(parts.namespaces) - absent, projection)
     try:
         yield projection
     finally:
@@ -71,9 +73,24 @@ class LagCollector:
         yield seconds
 
 
-def find_delay(parts: GatewayParts, projection: Projection) -> str | None:
-    """Say by how much the projection is late; None: it is not."""
-    late = {name: projection.lag(name) for name in parts.namespaces}
+async def _feed(ingest: Ingest, served: Served, absent: set[str]) -> None:
+    """Feed a namespace, once it has a ledger: one without a Job has none, and its lists are empty."""
+    while True:
+        try:
+            await served.bus.ledger.last_seq()
+        except NotFoundError:
+            await asyncio.sleep(PAUSE_SECONDS)
+        except BusError:
+            break  # whether there is one cannot be told: the ingest says what is wrong, and tries again
+        else:
+            break
+    absent.discard(served.namespace)
+    await ingest.run()
+
+
+def find_delay(namespaces: Collection[str], projection: Projection) -> str | None:
+    """Say by how much the projection of these is late; None: it is not."""
+    late = {name: projection.lag(name) for name in sorted(namespaces)}
     said = [f"{name}: {lag.records} records behind" for name, lag in late.items() if lag.seconds > LATE_SECONDS]
     return "; ".join(said) or None
 
