@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,6 +17,10 @@ from jetmill.errors import BusError, JetmillError
 from jetmill_operator.cluster.ports import Cluster
 from jetmill_operator.gateway.access.ports import Reviewer
 from jetmill_operator.gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from jetmill_operator.gateway.web.parts import GatewayParts
+    from jetmill_operator.gateway.web.stage import Stage
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +54,7 @@ class Gateway:
         self._stop = asyncio.Event()
         self.listening = asyncio.Event()
         self.port = 0
+        self._parts: GatewayParts | None = None
 
     def stop(self) -> None:
         """End in order."""
@@ -61,42 +67,64 @@ class Gateway:
         with self._signals():
             try:
                 async with open_outside(self._settings) as outside:
-                    trunk = await self._connect()
-                    if trunk is not None:
-                        try:
-                            await self._serve(trunk, outside)
-                        finally:
-                            await trunk.close()
+                    await self._serve(outside)
             except JetmillError as err:
                 log.error("gateway_failed", error=str(err))
                 return 1
         log.info("gateway_stopped")
         return 0
 
-    async def _connect(self) -> Trunk | None:
-        """Connect to NATS, however long it takes; None: told to stop meanwhile."""
+    async def _serve(self, outside: Outside) -> None:
+        from jetmill_operator.gateway.web.server import make_server, open_socket
+        from jetmill_operator.gateway.web.stage import Stage
+
+        settings, stage = self._settings, Stage()
+        listener = open_socket(settings.host, settings.port)
+        self.port = int(listener.getsockname()[1])
+        server = make_server(stage, settings)
+        tasks: list[asyncio.Task[object]] = [asyncio.create_task(server.serve(sockets=[listener]))]
+        log.info("gateway_started", host=settings.host, port=self.port, auth=settings.auth)
+        self.listening.set()
+        try:
+            tasks += [asyncio.create_task(self._work(stage, outside)), asyncio.create_task(self._stop.wait())]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            if self._parts is not None:
+                self._parts.backplane.shut()
+            server.stop()
+            await tasks[0]
+            for task in tasks[1:]:
+                task.cancel()
+            await asyncio.gather(*tasks[1:], return_exceptions=True)
+            listener.close()
+
+    async def _work(self, stage: Stage, outside: Outside) -> None:
+        """Let the application play once NATS is there, until cancelled."""
+        from jetmill_operator.gateway.web.app import make_app
+        from jetmill_operator.gateway.web.front import Front
+
+        trunk = await self._connect()
+        try:
+            async with open_parts(self._settings, trunk, outside) as parts:
+                self._parts = parts
+                stage.app = Front(make_app(parts), parts)
+                await asyncio.Event().wait()
+        finally:
+            await trunk.close()
+
+    async def _connect(self) -> Trunk:
+        """Connect to NATS, however long it takes."""
         from jetmill_operator.reconcile.account import connect_accounts
 
         settings = self._settings
-        while not self._stop.is_set():
+        while True:
             try:
                 return await connect_accounts(settings.connection.bus_options(), settings.accounts)
             except BusError as err:
                 log.warning("gateway_nats_not_reached", error=str(err))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), RETRY_SECONDS)
-        return None
-
-    async def _serve(self, trunk: Trunk, outside: Outside) -> None:
-        async with open_gateway(self._settings, trunk, outside) as served:
-            self.port = served.port
-            log.info("gateway_started", host=self._settings.host, port=self.port, auth=self._settings.auth)
-            self.listening.set()
-            stopping = asyncio.create_task(self._stop.wait())
-            try:
-                await asyncio.wait({served.serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                stopping.cancel()
+            await asyncio.sleep(RETRY_SECONDS)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -111,22 +139,36 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[Served]:
-    """Serve HTTP until the block ends; requests under way may end. ConfigError if the address cannot be had."""
-    from jetmill_operator.gateway.web.app import make_app
-    from jetmill_operator.gateway.web.front import Front
+async def open_parts(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[GatewayParts]:
+    """What an application is made of, with lists that follow the ledger, until the block ends."""
     from jetmill_operator.gateway.web.parts import build_parts
     from jetmill_operator.gateway.web.projecting import run_projection
-    from jetmill_operator.gateway.web.server import make_server, open_socket
 
     if outside.reviewer is not None and not settings.key_file:
         log.warning("gateway_key_made")
     parts = build_parts(settings, trunk, outside.reviewer)
     parts.cluster = outside.cluster
-    listener = open_socket(settings.host, settings.port)
-    server = make_server(Front(make_app(parts), parts), settings)
     try:
         async with run_projection(parts, Path(settings.projection) if settings.projection else None):
+            yield parts
+    finally:
+        await parts.backplane.close()
+        await parts.namespaces.close()
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[Served]:
+    """Serve over a connection that is there until the block ends; requests under way may end. ConfigError if the
+    address cannot be had.
+    """
+    from jetmill_operator.gateway.web.app import make_app
+    from jetmill_operator.gateway.web.front import Front
+    from jetmill_operator.gateway.web.server import make_server, open_socket
+
+    listener = open_socket(settings.host, settings.port)
+    try:
+        async with open_parts(settings, trunk, outside) as parts:
+            server = make_server(Front(make_app(parts), parts), settings)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 yield Served(port=int(listener.getsockname()[1]), serving=serving)
@@ -136,8 +178,6 @@ async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside
                 await serving
     finally:
         listener.close()
-        await parts.backplane.close()
-        await parts.namespaces.close()
 
 
 @contextlib.asynccontextmanager
