@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -36,14 +37,21 @@ SECRETS = ("get jobs/payload", "get jobs/result")
 
 @pytest.fixture(scope="session")
 def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """With two Jobs declared, once for all tests: none of them changes what is declared."""
     with NatsServer.start(tmp_path_factory.mktemp("nats")) as server:
+        asyncio.run(_declare(server.url))
         yield server
+
+
+async def _declare(url: str) -> None:
+    bus = await connect(BusOptions(url=url, namespace=NAMESPACE))
+    await declare(bus, "mail", "report")
+    await bus.link.close()
 
 
 @pytest.fixture
 async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
     bus = await connect(BusOptions(url=nats.url, namespace=NAMESPACE))
-    await declare(bus, "mail", "report")
     yield bus
     await bus.link.close()
 

@@ -23,6 +23,8 @@ EVENTS: Mapping[str, str] = {
     "record_not_readable": "A record of the ledger was left out of streams: `seq`, `error`.",
     "message_not_readable": "A message to clients was no message: `namespace`, `topic`, `error`.",
     "replay_broke": "What a client missed could not be read; it was told. `namespace`, `error`.",
+    "stream_not_checked": "It could not be seen whether a stream of NATS is another by now; looked again. `namespace`, "
+    "`error`.",
     "table_not_read": "Workers or queues could not be looked at; tried again. `namespace`, `table`, `error`.",
     "session_begun": "Somebody logged in from a browser.",
     "session_ended": "And out.",

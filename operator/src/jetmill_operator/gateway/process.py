@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -13,6 +14,9 @@ from jetmill.bus.ports import Trunk
 from jetmill.errors import BusError, JetmillError
 from jetmill_operator.gateway.access.ports import Reviewer
 from jetmill_operator.gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from jetmill_operator.gateway.web.stage import Stage
 
 log = structlog.get_logger(__name__)
 
@@ -39,59 +43,70 @@ class Gateway:
         with self._signals():
             try:
                 async with open_reviewer(self._settings) as reviewer:
-                    trunk = await self._connect()
-                    if trunk is not None:
-                        try:
-                            await self._serve(trunk, reviewer)
-                        finally:
-                            await trunk.close()
+                    await self._serve(reviewer)
             except JetmillError as err:
                 log.error("gateway_failed", error=str(err))
                 return 1
         log.info("gateway_stopped")
         return 0
 
-    async def _connect(self) -> Trunk | None:
-        """Connect to NATS, however long it takes; None: told to stop meanwhile."""
+    async def _serve(self, reviewer: Reviewer | None) -> None:
+        from jetmill_operator.gateway.web.server import make_server, open_socket
+        from jetmill_operator.gateway.web.stage import Stage
+
+        settings, stage = self._settings, Stage()
+        listener = open_socket(settings.host, settings.port)
+        self.port = int(listener.getsockname()[1])
+        server = make_server(stage, settings)
+        tasks: list[asyncio.Task[object]] = [asyncio.create_task(server.serve(sockets=[listener]))]
+        log.info("gateway_started", host=settings.host, port=self.port, auth=settings.auth)
+        self.listening.set()
+        try:
+            tasks += [asyncio.create_task(self._work(stage, reviewer)), asyncio.create_task(self._stop.wait())]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            server.stop()
+            await tasks[0]
+            for task in tasks[1:]:
+                task.cancel()
+            await asyncio.gather(*tasks[1:], return_exceptions=True)
+            listener.close()
+
+    async def _work(self, stage: Stage, reviewer: Reviewer | None) -> None:
+        """Let the application play once NATS is there, until cancelled."""
+        from jetmill_operator.gateway.web.app import make_app
+        from jetmill_operator.gateway.web.front import Front
+        from jetmill_operator.gateway.web.parts import build_parts
+
+        if reviewer is not None and not self._settings.key_file:
+            log.warning("gateway_key_made")
+        trunk = await self._connect()
+        try:
+            parts = build_parts(self._settings, trunk, reviewer)
+            try:
+                stage.app = Front(make_app(parts), parts)
+                await self._stop.wait()
+                parts.backplane.shut()
+                await asyncio.Event().wait()  # requests under way may still end
+            finally:
+                await parts.backplane.close()
+                await parts.namespaces.close()
+        finally:
+            await trunk.close()
+
+    async def _connect(self) -> Trunk:
+        """Connect to NATS, however long it takes."""
         from jetmill_operator.reconcile.account import connect_accounts
 
         settings = self._settings
-        while not self._stop.is_set():
+        while True:
             try:
                 return await connect_accounts(settings.connection.bus_options(), settings.accounts)
             except BusError as err:
                 log.warning("gateway_nats_not_reached", error=str(err))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), RETRY_SECONDS)
-        return None
-
-    async def _serve(self, trunk: Trunk, reviewer: Reviewer | None) -> None:
-        from jetmill_operator.gateway.web.app import make_app
-        from jetmill_operator.gateway.web.front import Front
-        from jetmill_operator.gateway.web.parts import build_parts
-        from jetmill_operator.gateway.web.server import make_server, open_socket
-
-        settings = self._settings
-        if reviewer is not None and not settings.key_file:
-            log.warning("gateway_key_made")
-        parts = build_parts(settings, trunk, reviewer)
-        server = make_server(Front(make_app(parts), parts), settings)
-        listener = open_socket(settings.host, settings.port)
-        self.port = int(listener.getsockname()[1])
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        log.info("gateway_started", host=settings.host, port=self.port, auth=settings.auth)
-        self.listening.set()
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            parts.backplane.shut()
-            server.stop()
-            await serving
-        finally:
-            stopping.cancel()
-            listener.close()
-            await parts.backplane.close()
-            await parts.namespaces.close()
+            await asyncio.sleep(RETRY_SECONDS)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
