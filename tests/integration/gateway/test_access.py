@@ -144,6 +144,7 @@ async def refuse(gateway: RunningGateway, query: str = "", **headers: str) -> No
     with pytest.raises(InvalidStatus) as caught:
         await hear(gateway, query, **headers)
     assert caught.value.response.status_code in (401, 403)
+    assert caught.value.response.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_ticket_opens_one_stream_of_one_namespace_once(streaming: RunningGateway) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import socket
 from contextlib import suppress
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 _SEND_BYTES = 65_536
@@ -33,3 +34,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
             if option is not None:
                 found.setsockopt(socket.IPPROTO_TCP, option, self.user_timeout_milliseconds)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; a handshake that was answered by a response is complete, which uvicorn forgets and calls an error."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
