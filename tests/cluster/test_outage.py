@@ -150,7 +150,7 @@ async def test_a_deletion_that_the_watch_never_told_is_found_by_the_sentinel(
     await person.sees("Ready", "True ScaledToZero")
     proxy.open.clear()
     await person.kube.delete(JOB, person.namespace, JOB_NAME)
-    # Whether a pass that was under way saw the deletion decides what there is to find: a change, or an object that is gone.
+    # A pass that was under way may have seen the deletion: then what there is to find is an object that is gone.
     await eventually(lambda: process.ended is not None or process.find("deletion_missed"), seconds=40)
     failed = process.find("operator_failed")
     assert failed is None or "did not tell of" in failed["error"]
