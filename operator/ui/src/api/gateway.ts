@@ -1,0 +1,122 @@
+// The gateway's routes that the page uses, each by a function; nothing else of the page knows a path.
+
+import { ask, type Answer } from "./client";
+import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Worker } from "./type";
+
+export interface Me {
+  name: string;
+  groups?: string[];
+  /** How he came in: "none" asks nobody. */
+  method?: string;
+  expires?: string | null;
+}
+
+export interface Server {
+  version: string;
+  namespaces: string[];
+  auth?: string;
+  [more: string]: unknown;
+}
+
+export type Permissions = (verb: string, resource: string) => boolean;
+
+export async function askMe(signal?: AbortSignal): Promise<Me> {
+  return (await ask<Me>("me", { signal })).body;
+}
+
+export async function askServer(signal?: AbortSignal): Promise<Server> {
+  return (await ask<Server>("server", { signal })).body;
+}
+
+export async function askPermissions(namespace: string): Promise<Permissions> {
+  const { body } = await ask<{ rules: { verbs: string[]; resources: string[] }[] }>("me/permissions", { params: { namespace } });
+  return (verb, resource) =>
+    body.rules.some((rule) => covers(rule.verbs, verb) && covers(rule.resources, resource));
+}
+
+function covers(list: string[], one: string): boolean {
+  return list.includes("*") || list.includes(one);
+}
+
+export async function login(token: string): Promise<void> {
+  await ask("session", { method: "POST", body: { token } });
+}
+
+export async function logout(): Promise<void> {
+  await ask("session", { method: "DELETE" });
+}
+
+export function listJobs(namespace: string, params: URLSearchParams, signal?: AbortSignal): Promise<Answer<Page<JobRow>>> {
+  const all = new URLSearchParams(params);
+  all.set("namespace", namespace);
+  return ask<Page<JobRow>>("jobs", { params: all, signal });
+}
+
+export async function countJobs(namespace: string, params: URLSearchParams, signal?: AbortSignal): Promise<number> {
+  const all = new URLSearchParams(params);
+  all.set("namespace", namespace);
+  return (await ask<{ count: number }>("jobs/count", { params: all, signal })).body.count;
+}
+
+export async function groupJobs(namespace: string, by: string, params: URLSearchParams, signal?: AbortSignal): Promise<Group[]> {
+  const all = new URLSearchParams(params);
+  all.set("namespace", namespace);
+  all.set("by", by);
+  return (await ask<{ items: Group[] }>("jobs/groups", { params: all, signal })).body.items;
+}
+
+export async function getJob(id: string, namespace: string, signal?: AbortSignal): Promise<Job> {
+  return (await ask<Job>(`jobs/${id}`, { params: { namespace }, signal })).body;
+}
+
+export async function getPayload(id: string, namespace: string, signal?: AbortSignal): Promise<unknown> {
+  return (await ask<unknown>(`jobs/${id}/payload`, { params: { namespace }, signal })).body;
+}
+
+export async function getResult(id: string, namespace: string, signal?: AbortSignal): Promise<unknown> {
+  return (await ask<unknown>(`jobs/${id}/result`, { params: { namespace }, signal })).body;
+}
+
+export async function getLogs(id: string, namespace: string, signal?: AbortSignal): Promise<LogLine[]> {
+  return (await ask<{ items: LogLine[] }>(`jobs/${id}/logs`, { params: { namespace }, signal })).body.items;
+}
+
+export async function getWhy(id: string, namespace: string, signal?: AbortSignal): Promise<Cause[]> {
+  return (await ask<{ items: Cause[] }>(`jobs/${id}/why`, { params: { namespace }, signal })).body.items;
+}
+
+export type Action = "cancel" | "retry" | "discard";
+
+export async function act(action: Action, id: string, namespace: string): Promise<number> {
+  return (await ask(`jobs/${id}/${action}`, { method: "POST", params: { namespace }, body: {} })).seq;
+}
+
+export async function getStats(
+  namespace: string,
+  options: { since: string; until?: string; stepSeconds: number; job?: string | undefined },
+  signal?: AbortSignal,
+): Promise<Bucket[]> {
+  return (await ask<{ items: Bucket[] }>("stats", { params: { namespace, ...options }, signal })).body.items;
+}
+
+export async function listQueues(namespace: string, signal?: AbortSignal): Promise<Queue[]> {
+  return (await ask<{ items: Queue[] }>("queues", { params: { namespace }, signal })).body.items;
+}
+
+export async function listWorkers(namespace: string, signal?: AbortSignal): Promise<Worker[]> {
+  return (await ask<{ items: Worker[] }>("workers", { params: { namespace }, signal })).body.items;
+}
+
+export interface Declaration {
+  metadata: { name: string; namespace: string; generation?: number; creationTimestamp?: string; labels?: Record<string, string> };
+  spec: Record<string, unknown>;
+  status?: { conditions?: Condition[]; [more: string]: unknown };
+}
+
+export async function listDeclarations(namespace: string, signal?: AbortSignal): Promise<Declaration[]> {
+  return (await ask<{ items: Declaration[] }>("declarations/jobs", { params: { namespace }, signal })).body.items;
+}
+
+export async function getDeclaration(name: string, namespace: string, signal?: AbortSignal): Promise<Declaration> {
+  return (await ask<Declaration>(`declarations/jobs/${name}`, { params: { namespace }, signal })).body;
+}
