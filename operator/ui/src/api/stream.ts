@@ -148,11 +148,12 @@ export class Stream {
   }
 
   private take(text: string): void {
-    this.listen();
     const frame = JSON.parse(text) as Frame;
+    if (frame.heartbeatSeconds) this.heartbeatMs = frame.heartbeatSeconds * 1000;
+    this.listen();
     switch (frame.type) {
       case "hello":
-        return this.begin(frame);
+        return this.begin();
       case "events":
       case "snapshot":
       case "messages":
@@ -168,8 +169,7 @@ export class Stream {
     }
   }
 
-  private begin(frame: Frame): void {
-    if (frame.heartbeatSeconds) this.heartbeatMs = frame.heartbeatSeconds * 1000;
+  private begin(): void {
     this.tries = 0;
     this.turn("open");
     if (this.wasOpen) {
