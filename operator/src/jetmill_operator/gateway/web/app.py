@@ -1,0 +1,53 @@
+"""The application: its routes, their guard, and how errors leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.handlers import BaseRouteHandler
+
+from jetmill_operator.gateway.web.document import MAX_BYTES, check_body
+from jetmill_operator.gateway.web.exchange import exchange_of
+from jetmill_operator.gateway.web.guard import check_handlers, guard
+from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
+from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, Problem, explain
+from jetmill_operator.gateway.web.route import health, job
+
+log = structlog.get_logger(__name__)
+
+HANDLERS: Sequence[BaseRouteHandler] = (*health.HANDLERS, *job.HANDLERS)
+"""Every route there is; the matrix of rights is tested from this table."""
+
+
+def make_app(parts: GatewayParts, *, more: Sequence[BaseRouteHandler] = ()) -> Litestar:
+    """Build the application; ConfigError if a handler (of ours, or of `more`) declares no right."""
+    handlers = [*HANDLERS, *more]
+    check_handlers(handlers)
+    return Litestar(
+        route_handlers=handlers,
+        state=State({"parts": parts}),
+        guards=[guard],
+        before_request=check_body,
+        exception_handlers={Exception: answer_error},
+        request_max_body_size=MAX_BYTES,
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Turn whatever was raised into a problem."""
+    exchange = exchange_of(request.scope)
+    problem, headers = explain(error)
+    if problem.status == 500:
+        exchange.failed = True
+        log.error("request_failed", path=request.scope["path"], exc_info=error)
+    if problem.status in (401, 403, 429, 503):
+        parts_of(request).metrics.count_refusal(problem.type.removeprefix(BASE))
+    problem = msgspec.structs.replace(problem, instance=f"urn:jetmill:request:{exchange.request_id}")
+    return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
