@@ -3,7 +3,9 @@
 
 import { computed, signal } from "@preact/signals";
 
-const base = () => new URL(".", document.baseURI).pathname;
+/** Where the page's root is. Read once: the gateway writes <base> relative to the first address, and addresses change. */
+let root = "/";
+const base = () => root;
 
 function read(): { path: string; query: string } {
   const prefix = base();
@@ -45,6 +47,9 @@ export function refine(changes: Record<string, string | null>, options: { replac
 
 /** Follow the browser's history, and take clicks on our own links without loading the page anew. */
 export function followAddress(): void {
+  root = new URL(".", document.baseURI).pathname;
+  const element = document.querySelector("base");
+  if (element) element.href = root;
   place.value = read();
   window.addEventListener("popstate", () => {
     place.value = read();

@@ -5,6 +5,8 @@ export interface Problem {
   title?: string;
   status?: number;
   detail?: string;
+  /** What to do about it. */
+  cure?: string;
   instance?: string;
   errors?: { pointer?: string; parameter?: string; detail: string }[];
 }
@@ -14,17 +16,21 @@ export class ProblemError extends Error {
   readonly status: number;
   readonly title: string;
   readonly detail: string;
+  readonly cure: string;
   readonly type: string;
   readonly request: string;
+  /** Seconds after which it may be tried again; null if nobody said. */
+  readonly retryAfter: number | null;
 
-  constructor(status: number, problem: Problem, request = "") {
-    const details = (problem.errors ?? []).map((one) => [one.pointer ?? one.parameter, one.detail].filter(Boolean).join(": "));
+  constructor(status: number, problem: Problem, request = "", retryAfter: number | null = null) {
     super(problem.title ?? `HTTP ${status}`);
     this.status = status;
     this.title = problem.title ?? `HTTP ${status}`;
-    this.detail = [problem.detail, ...details].filter(Boolean).join(" · ");
+    this.detail = problem.detail ?? "";
+    this.cure = problem.cure ?? "";
+    this.retryAfter = retryAfter;
     this.type = problem.type ?? "about:blank";
-    this.request = request || problem.instance || "";
+    this.request = request;
   }
 }
 
@@ -95,9 +101,13 @@ export async function ask<T>(path: string, call: Call = {}): Promise<Answer<T>> 
   if (!response.ok) {
     if (response.status === 401) onStranger();
     const problem = body && typeof body === "object" ? (body as Problem) : { title: `HTTP ${response.status}` };
-    throw new ProblemError(response.status, problem, response.headers.get("x-request-id") ?? "");
+    throw new ProblemError(response.status, problem, response.headers.get("x-request-id") ?? "", numberOf(response.headers.get("retry-after")));
   }
-  return { body: body as T, seq: seqOf(body), lag: numberOf(response.headers.get("x-jetmill-lag")) };
+  return {
+    body: body as T,
+    seq: numberOf(response.headers.get("x-jetmill-seq")) ?? 0,
+    lag: numberOf(response.headers.get("x-jetmill-lag")),
+  };
 }
 
 async function readBody(response: Response): Promise<unknown> {
@@ -110,11 +120,6 @@ async function readBody(response: Response): Promise<unknown> {
     if (response.ok) throw new ProblemError(502, { title: "This is not the gateway", detail: "Something between answered in its place." });
     return null;
   }
-}
-
-function seqOf(body: unknown): number {
-  if (!body || typeof body !== "object" || !("seq" in body)) return 0;
-  return Number((body as { seq: unknown }).seq) || 0;
 }
 
 function numberOf(text: string | null): number | null {

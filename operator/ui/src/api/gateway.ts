@@ -1,7 +1,7 @@
 // The gateway's routes that the page uses, each by a function; nothing else of the page knows a path.
 
 import { ask, type Answer } from "./client";
-import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Worker } from "./type";
+import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
 
 export interface Me {
   name: string;
@@ -66,19 +66,25 @@ export async function groupJobs(namespace: string, by: string, params: URLSearch
 }
 
 export async function getJob(id: string, namespace: string, signal?: AbortSignal): Promise<Job> {
-  return (await ask<Job>(`jobs/${id}`, { params: { namespace }, signal })).body;
+  const [job, history] = await Promise.all([
+    ask<Omit<Job, "history">>(`jobs/${id}`, { params: { namespace }, signal }),
+    ask<{ items: Transition[] }>(`jobs/${id}/history`, { params: { namespace }, signal }),
+  ]);
+  return { ...job.body, history: history.body.items };
 }
 
 export async function getPayload(id: string, namespace: string, signal?: AbortSignal): Promise<unknown> {
-  return (await ask<unknown>(`jobs/${id}/payload`, { params: { namespace }, signal })).body;
+  return (await ask<{ payload: unknown }>(`jobs/${id}/payload`, { params: { namespace }, signal })).body.payload;
 }
 
 export async function getResult(id: string, namespace: string, signal?: AbortSignal): Promise<unknown> {
-  return (await ask<unknown>(`jobs/${id}/result`, { params: { namespace }, signal })).body;
+  return (await ask<{ result: unknown }>(`jobs/${id}/result`, { params: { namespace }, signal })).body.result;
 }
 
-export async function getLogs(id: string, namespace: string, signal?: AbortSignal): Promise<LogLine[]> {
-  return (await ask<{ items: LogLine[] }>(`jobs/${id}/logs`, { params: { namespace }, signal })).body.items;
+/** A log line as its worker wrote it. */
+export function readLine(seq: number, time: string, data: Partial<LogLine> | null | undefined): LogLine {
+  const { level = "info", message = "", attempt = 0, fields = {} } = data ?? {};
+  return { seq, time, level, message, attempt, fields };
 }
 
 export async function getWhy(id: string, namespace: string, signal?: AbortSignal): Promise<Cause[]> {
@@ -88,7 +94,7 @@ export async function getWhy(id: string, namespace: string, signal?: AbortSignal
 export type Action = "cancel" | "retry" | "discard";
 
 export async function act(action: Action, id: string, namespace: string): Promise<number> {
-  return (await ask(`jobs/${id}/${action}`, { method: "POST", params: { namespace }, body: {} })).seq;
+  return (await ask(`jobs/${id}/${action}`, { method: "POST", params: { namespace } })).seq;
 }
 
 export async function getStats(

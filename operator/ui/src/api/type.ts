@@ -107,18 +107,26 @@ export interface JobEvent {
 }
 
 export interface LogLine {
+  seq: number;
   time: Time;
   level: string;
   message: string;
-  attempt?: number;
-  seq?: number;
+  attempt: number;
+  fields: Record<string, unknown>;
 }
 
 export interface Progress {
-  time: Time;
   fraction?: number | null;
   message?: string | null;
   attempt?: number;
+}
+
+/** What the stream says of a log line or of progress. */
+export interface Told {
+  seq: number;
+  time: Time;
+  log?: Partial<LogLine> | null;
+  progress?: Progress | null;
 }
 
 export interface Cause {

@@ -2,9 +2,9 @@
 // does not run. Read from the ledger itself, so that it is never behind.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Action, getJob, getLogs, getPayload, getResult, getWhy } from "../api/gateway";
+import { type Action, getJob, getPayload, getResult, getWhy, readLine } from "../api/gateway";
 import { address, ProblemError } from "../api/client";
-import type { Job, JobEvent, LogLine, Progress, Transition } from "../api/type";
+import type { Job, JobEvent, LogLine, Progress, Told, Transition } from "../api/type";
 import { useLoad, useThrottle } from "../load";
 import { Copy, Json } from "../part/code";
 import { Course } from "../part/course";
@@ -184,18 +184,18 @@ function Why({ job }: { job: Job }) {
 }
 
 function Log({ job }: { job: Job }) {
-  const { data, error } = useLoad(`log/${job.id}`, (signal) => getLogs(job.id, job.namespace, signal));
   const [lines, setLines] = useState<LogLine[]>([]);
   const [progress, setProgress] = useState<Progress | null>(null);
   const list = useRef<HTMLUListElement>(null);
   const follows = useRef(true);
-  useLive<LogLine>(`log:${job.id}`, { onItems: (items) => setLines((before) => [...before, ...items].slice(-1000)) });
-  useLive<Progress>(`progress:${job.id}`, { onItems: (items) => setProgress(items.at(-1) ?? null) });
-  const all = joinLines(data ?? [], lines);
+  useLive<Told>(`log:${job.id}`, {
+    onItems: (items) => setLines((before) => joinLines(before, items.map((item) => readLine(item.seq, item.time, item.log))).slice(-MOST_LINES)),
+  });
+  useLive<Told>(`progress:${job.id}`, { onItems: (items) => setProgress(items.at(-1)?.progress ?? null) });
   useEffect(() => {
     const found = list.current;
     if (found && follows.current) found.scrollTop = found.scrollHeight;
-  }, [all.length]);
+  }, [lines.length]);
   const fraction = progress?.fraction ?? null;
   return (
     <section class="sheet">
@@ -214,9 +214,7 @@ function Log({ job }: { job: Job }) {
           <span style={{ width: `${Math.min(100, fraction * 100)}%` }} />
         </div>
       )}
-      {error ? (
-        <div class="inner"><Broken error={error} /></div>
-      ) : all.length ? (
+      {lines.length ? (
         <ul
           class="log"
           ref={list}
@@ -227,11 +225,16 @@ function Log({ job }: { job: Job }) {
             follows.current = scrollHeight - scrollTop - clientHeight < 30;
           }}
         >
-          {all.map((line, index) => (
-            <li key={index} data-level={line.level}>
+          {lines.map((line) => (
+            <li key={line.seq} data-level={line.level}>
               <Clock at={line.time} />
               <span class="level">{line.level}</span>
-              <span>{line.message}</span>
+              <span>
+                {line.message}
+                {Object.entries(line.fields).map(([name, value]) => (
+                  <span key={name} class="faint"> {name}={typeof value === "string" ? value : JSON.stringify(value)}</span>
+                ))}
+              </span>
             </li>
           ))}
         </ul>
@@ -242,10 +245,12 @@ function Log({ job }: { job: Job }) {
   );
 }
 
-/** What was read and what came since, without what is in both. */
-export function joinLines(read: LogLine[], came: LogLine[]): LogLine[] {
-  const seen = new Set(read.map((line) => `${line.seq ?? ""}|${line.time}|${line.message}`));
-  return [...read, ...came.filter((line) => !seen.has(`${line.seq ?? ""}|${line.time}|${line.message}`))];
+const MOST_LINES = 1000;
+
+/** Lines and those that came after them, without what is in both. */
+function joinLines(read: LogLine[], came: LogLine[]): LogLine[] {
+  const last = read.at(-1)?.seq ?? 0;
+  return [...read, ...came.filter((line) => line.seq > last)];
 }
 
 function Given({ job }: { job: Job }) {

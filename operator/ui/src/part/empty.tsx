@@ -24,6 +24,7 @@ export function Broken({ error, again }: { error: unknown; again?: (() => void) 
       <div class="grow">
         <strong>{problem?.title ?? "The gateway does not answer"}</strong>
         <p>{reasonOf(error)}</p>
+        {problem?.cure && <p>{problem.cure}</p>}
         {problem?.request && <p class="small">Request {problem.request}</p>}
       </div>
       {again && (

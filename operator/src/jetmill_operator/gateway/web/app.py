@@ -16,11 +16,11 @@ from jetmill_operator.gateway.web.exchange import exchange_of
 from jetmill_operator.gateway.web.guard import check_handlers, guard
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, Problem, explain
-from jetmill_operator.gateway.web.route import health, job
+from jetmill_operator.gateway.web.route import health, job, page
 
 log = structlog.get_logger(__name__)
 
-HANDLERS: Sequence[BaseRouteHandler] = (*health.HANDLERS, *job.HANDLERS)
+HANDLERS: Sequence[BaseRouteHandler] = (*health.HANDLERS, *job.HANDLERS, *page.HANDLERS)
 """Every route there is; the matrix of rights is tested from this table."""
 
 
