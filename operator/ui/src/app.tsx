@@ -20,7 +20,7 @@ import { go, href, match, path } from "./route";
 import { now } from "./store/clock";
 import { deadCount, jobNames } from "./store/glance";
 import { awaySince, live, streamState } from "./store/live";
-import { chooseNamespace, me, namespace, phase, server, startSession, trouble } from "./store/session";
+import { access, chooseNamespace, namespace, phase, server, startSession, trouble } from "./store/session";
 import { theme } from "./store/setting";
 import { span } from "./time";
 
@@ -74,7 +74,7 @@ function Side() {
         </ul>
       </nav>
       <div class="foot">
-        <span>{me.value?.name ? `Signed in as ${me.value.name}` : ""}</span>
+        <span class="cut" title={access.value?.user}>{access.value ? `Signed in as ${access.value.user.replace(/^system:serviceaccount:/, "")}` : ""}</span>
         <span>{server.value ? `Jetmill ${server.value.version}` : ""}</span>
       </div>
     </aside>
@@ -91,7 +91,7 @@ function Top() {
       {served.length > 1 ? (
         <label>
           <span class="unseen">Namespace</span>
-          <select value={namespace.value} onChange={(event) => chooseNamespace(event.currentTarget.value)}>
+          <select value={namespace.value} onChange={(event) => void chooseNamespace(event.currentTarget.value)}>
             {served.map((name) => (
               <option key={name} value={name}>
                 {name}
@@ -152,7 +152,7 @@ function commands(): Command[] {
     { icon: "moon", text: "Theme: dark", run: () => (theme.value = "dark") },
     { icon: "keyboard", text: "Keyboard", note: "?", run: () => (keysOpen.value = true) },
     ...jobNames.value.map((name): Command => ({ icon: "declarations", text: name, note: "Job", run: () => go(`declarations/${name}`) })),
-    ...(server.value?.namespaces ?? []).map((name): Command => ({ icon: "settings", text: `Namespace: ${name}`, run: () => chooseNamespace(name) })),
+    ...(server.value?.namespaces ?? []).map((name): Command => ({ icon: "settings", text: `Namespace: ${name}`, run: () => void chooseNamespace(name) })),
   ];
 }
 

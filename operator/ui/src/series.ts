@@ -10,7 +10,7 @@ export interface Lookback {
 }
 
 export const LOOKBACKS: Lookback[] = [
-  { minutes: 15, stepSeconds: 15, name: "15 min" },
+  { minutes: 15, stepSeconds: 60, name: "15 min" },
   { minutes: 60, stepSeconds: 60, name: "1 h" },
   { minutes: 360, stepSeconds: 300, name: "6 h" },
   { minutes: 1440, stepSeconds: 1200, name: "24 h" },

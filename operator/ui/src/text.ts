@@ -23,6 +23,13 @@ export function rate(perSecond: number): string {
   return `${(perSecond * 60).toFixed(perSecond * 60 >= 10 ? 0 : 1)}/min`;
 }
 
+/** One unit for all of a chart: per second if its highest value is one, else per minute. */
+export function rateFor(lines: { values: (number | null)[] }[]): (perSecond: number) => string {
+  const most = Math.max(0, ...lines.flatMap((line) => line.values.map((value) => value ?? 0)));
+  if (most >= 1) return (value) => `${value >= 10 || Number.isInteger(value) ? brief(value) : value.toFixed(1)}/s`;
+  return (value) => `${Math.round(value * 600) / 10}/min`;
+}
+
 export function percent(part: number, all: number): string {
   if (!all) return "–";
   const value = (part / all) * 100;

@@ -3,39 +3,30 @@
 import { ask, type Answer } from "./client";
 import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
 
-export interface Me {
-  name: string;
-  groups?: string[];
-  /** How he came in: "none" asks nobody. */
-  method?: string;
-  expires?: string | null;
+export interface Access {
+  user: string;
+  groups: string[];
+  /** How he came in: `none` asks nobody. */
+  method: "bearer" | "session" | "ticket" | "none";
+  namespace: string;
+  rights: { verb: string; resource: string; allowed: boolean; description: string }[];
 }
 
 export interface Server {
   version: string;
   namespaces: string[];
-  auth?: string;
-  [more: string]: unknown;
+  defaultNamespace: string;
+  auth: string;
+  connected: boolean;
+  maxBulk: number;
 }
 
-export type Permissions = (verb: string, resource: string) => boolean;
-
-export async function askMe(signal?: AbortSignal): Promise<Me> {
-  return (await ask<Me>("me", { signal })).body;
+export async function askAccess(namespace: string, signal?: AbortSignal): Promise<Access> {
+  return (await ask<Access>("access", { params: { namespace }, signal })).body;
 }
 
 export async function askServer(signal?: AbortSignal): Promise<Server> {
   return (await ask<Server>("server", { signal })).body;
-}
-
-export async function askPermissions(namespace: string): Promise<Permissions> {
-  const { body } = await ask<{ rules: { verbs: string[]; resources: string[] }[] }>("me/permissions", { params: { namespace } });
-  return (verb, resource) =>
-    body.rules.some((rule) => covers(rule.verbs, verb) && covers(rule.resources, resource));
-}
-
-function covers(list: string[], one: string): boolean {
-  return list.includes("*") || list.includes(one);
 }
 
 export async function login(token: string): Promise<void> {

@@ -62,11 +62,11 @@ export class Stream {
 
   constructor(private options: StreamOptions) {}
 
-  /** Begin, or go to another namespace; what was watched there has to be watched anew. */
+  /** Begin, or go to another namespace: what is watched goes along, from how it stands there. */
   start(namespace: string): void {
     this.stop();
     this.namespace = namespace;
-    this.topics.clear();
+    for (const topic of this.topics.values()) topic.seq = null;
     this.wasOpen = false;
     this.connect();
   }

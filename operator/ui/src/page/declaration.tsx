@@ -15,7 +15,7 @@ import { fill, rates, timesOf } from "../series";
 import { queues, seenOf } from "../store/glance";
 import { useLive } from "../store/live";
 import { namespace } from "../store/session";
-import { rate, shell, whole } from "../text";
+import { rateFor, shell, whole } from "../text";
 import { span } from "../time";
 import type { Line } from "../part/chart";
 import { Meter } from "./workers";
@@ -203,7 +203,7 @@ function Scaling({ name, decision }: { name: string; decision: { message: string
       <header><h2>Scaling</h2><span class="faint small">since this page was opened</span></header>
       <div class="inner stack">
         <Legends lines={lines} />
-        <Chart label={`Backlog and workers of ${name}`} times={times} lines={lines} format={(value: number) => whole(Math.round(value))} height={180} />
+        <Chart label={`Backlog and workers of ${name}`} times={times} lines={lines} format={whole} whole height={180} />
         {decision && <p class="small soft"><b>Last decision</b> <Ago at={decision.time} />: {decision.message}</p>}
       </div>
     </section>
@@ -237,7 +237,7 @@ function Throughput({ name }: { name: string }) {
       </header>
       <div class="inner stack">
         <Legends lines={lines} />
-        <Chart label={`Jobs per second of ${name}`} times={times} lines={lines} format={rate} height={180} />
+        <Chart label={`Jobs per second of ${name}`} times={times} lines={lines} format={rateFor(lines)} height={180} />
       </div>
     </section>
   );

@@ -257,7 +257,7 @@ function Given({ job }: { job: Job }) {
   const readable = may("get", "jobs/payload");
   const ended = job.state === "succeeded";
   const payload = useLoad(readable ? `payload/${job.id}` : null, (signal) => getPayload(job.id, job.namespace, signal));
-  const result = useLoad(readable && ended ? `result/${job.id}/${job.enqueueing}` : null, (signal) => getResult(job.id, job.namespace, signal));
+  const result = useLoad(may("get", "jobs/result") && ended ? `result/${job.id}/${job.enqueueing}` : null, (signal) => getResult(job.id, job.namespace, signal));
   if (!readable) {
     return (
       <div class="notice" data-tone="calm">
@@ -271,7 +271,7 @@ function Given({ job }: { job: Job }) {
       <header><h2>Payload{ended ? " and result" : ""}</h2></header>
       <div class="inner stack">
         <Value name="Payload" loaded={payload} />
-        {ended && <Value name="Result" loaded={result} />}
+        {ended && may("get", "jobs/result") && <Value name="Result" loaded={result} />}
       </div>
     </section>
   );

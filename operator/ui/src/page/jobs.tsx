@@ -156,7 +156,7 @@ export function Jobs() {
     { key: "state", width: "112px", head: "State", cell: (row) => <StateBadge state={row.state} reason={row.reason} /> },
     { key: "job", width: "minmax(120px, 1fr)", head: "Job", cell: (row) => <a href={href(`jobs/${row.id}`)} title={row.id}>{row.job}</a> },
     { key: "id", width: "100px", head: "Id", cell: (row) => <span class="mono faint" title={row.id}>{short(row.id)}</span> },
-    { key: "detail", width: "minmax(160px, 2fr)", head: "What is to say", cell: (row) => <Detail row={row} /> },
+    { key: "detail", width: "minmax(160px, 2fr)", head: "Detail", cell: (row) => <Detail row={row} /> },
     { key: "attempt", width: "64px", head: "Attempt", cell: (row) => <span class="number">{row.attempt}{row.crashes ? <span class="bad-text" title={`${row.crashes} worker crashes`}> +{row.crashes}</span> : null}</span> },
     { key: "took", width: "84px", head: "Ran for", cell: (row) => (row.started ? <Span from={row.started} to={row.state === "running" || row.state === "cancelling" ? null : (row.ended ?? row.updated)} /> : <span class="faint">–</span>) },
     { key: "updated", width: "96px", head: "Changed", sort: filter.sort === "-updated" ? "descending" : undefined, onSort: () => sortBy("updated"), cell: (row) => <Ago at={row.updated} /> },

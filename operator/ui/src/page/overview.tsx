@@ -16,7 +16,7 @@ import { deadCount, queues, workers } from "../store/glance";
 import { gaps, useLive } from "../store/live";
 import { namespace } from "../store/session";
 import { lookback } from "../store/setting";
-import { brief, percent, rate, whole } from "../text";
+import { brief, percent, rate, rateFor, whole } from "../text";
 import { span } from "../time";
 import type { State } from "../api/type";
 import { Meter } from "./workers";
@@ -109,7 +109,7 @@ function Tiles({ buckets, states, step }: { buckets: Buckets; states: Group[]; s
   const p99 = newest(buckets, "waitP99");
   return (
     <div class="tiles">
-      <Tile name="Throughput" value={rate(last ? (last.succeeded + last.failed) / step : 0)} note={`${brief(ended)} ended in the time shown`} to="jobs" />
+      <Tile name="Throughput" value={rate(last ? (last.succeeded + last.failed) / step : 0)} note={`${brief(ended)} ended`} to="jobs" />
       <Tile name="Failed" value={percent(failed, ended)} note={`${whole(failed)} of ${brief(ended)}`} tone={ended && failed / ended >= 0.1 ? "bad" : undefined} to="jobs" params="state=failed" />
       <Tile name="Waiting" value={brief(waiting)} note={`and ${brief(later)} for later`} to="jobs" params="state=queued" />
       <Tile name="Running" value={brief(running)} note={`on ${whole(workers.value?.length ?? 0)} workers, ${brief(slots)} slots`} to="jobs" params="state=running" />
@@ -161,7 +161,7 @@ function Throughput({ buckets, step, minutes }: { buckets: Buckets | null; step:
         <div class="end"><Legend lines={lines} /></div>
       </header>
       <div class="inner">
-        {buckets ? <Chart label="Jobs per second" times={times} lines={lines} format={rate} range={rangeOf(minutes)} height={236} /> : <Waiting lines={6} />}
+        {buckets ? <Chart label="Jobs per second" times={times} lines={lines} format={rateFor(lines)} range={rangeOf(minutes)} height={236} /> : <Waiting lines={6} />}
       </div>
     </section>
   );

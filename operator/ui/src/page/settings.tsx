@@ -3,9 +3,10 @@
 import { askServer, logout } from "../api/gateway";
 import { useLoad } from "../load";
 import { Broken, Waiting } from "../part/empty";
+import { Icon } from "../part/icon";
 import { href } from "../route";
 import { attempt } from "../store/notice";
-import { me, namespace, phase } from "../store/session";
+import { access, namespace, phase } from "../store/session";
 import { now } from "../store/clock";
 import { theme, zone } from "../store/setting";
 import { local, utc } from "../time";
@@ -93,7 +94,7 @@ export function Settings() {
         <section class="sheet">
           <header>
             <h2>You</h2>
-            {me.value?.method === "session" && (
+            {access.value?.method === "session" && (
               <div class="end">
                 <button
                   type="button"
@@ -113,12 +114,22 @@ export function Settings() {
           <div class="inner">
             <dl class="pairs">
               <dt>name</dt>
-              <dd>{me.value?.name || "nobody is asked for a name here"}</dd>
+              <dd>{access.value?.user}{access.value?.method === "none" && <span class="faint"> (nobody is asked who they are here)</span>}</dd>
               <dt>groups</dt>
-              <dd>{me.value?.groups?.join(", ") || "–"}</dd>
+              <dd>{access.value?.groups.join(", ") || "–"}</dd>
               <dt>namespace</dt>
               <dd>{namespace.value}</dd>
             </dl>
+            <h3 class="soft" style={{ margin: "16px 0 8px" }}>What you may do here</h3>
+            <ul class="rights">
+              {access.value?.rights.map((right) => (
+                <li key={right.verb + right.resource} class="row" title={`${right.verb} ${right.resource}`}>
+                  <span class={right.allowed ? "yes" : "no"}><Icon name={right.allowed ? "check" : "close"} /></span>
+                  <span class={right.allowed ? "" : "faint"}>{right.description}</span>
+                  <span class="unseen">{right.allowed ? "allowed" : "not allowed"}</span>
+                </li>
+              ))}
+            </ul>
           </div>
         </section>
         <section class="sheet">
@@ -133,7 +144,7 @@ export function Settings() {
           </header>
           <div class="inner stack">
             <p>
-              This page uses the public API and nothing else. <a href={href("docs")} data-outside>Its documentation</a> stands here, readable without the
+              This page uses the public API and nothing else. <a href={href("api/v1/docs")} data-outside>Its documentation</a> stands here, readable without the
               Internet.
             </p>
             <p class="soft">

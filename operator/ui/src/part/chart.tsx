@@ -25,14 +25,16 @@ interface ChartProps {
   height?: number;
   /** The shown part of time, seconds. */
   range?: [number, number];
+  /** What is counted has no halves. */
+  whole?: boolean;
 }
 
-export function Chart({ label, times, lines, format, height = 210, range }: ChartProps) {
+export function Chart({ label, times, lines, format, height = 210, range, whole = false }: ChartProps) {
   const frame = useRef<HTMLDivElement>(null);
   const hint = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const latest = useRef({ lines, times, format, range });
-  latest.current = { lines, times, format, range };
+  const latest = useRef({ lines, times, format, range, whole });
+  latest.current = { lines, times, format, range, whole };
   const shape = lines.map((line) => line.label + line.tone).join() + theme.value + document.documentElement.dataset["theme"] + zone.value;
 
   useEffect(() => {
@@ -75,7 +77,7 @@ export function Legend({ lines }: { lines: Pick<Line, "label" | "tone">[] }) {
   );
 }
 
-function data(seen: { times: number[]; lines: Line[] }): uPlot.AlignedData {
+function data(seen: Pick<Seen, "times" | "lines">): uPlot.AlignedData {
   return [seen.times, ...seen.lines.map((line) => line.values)] as uPlot.AlignedData;
 }
 
@@ -94,7 +96,10 @@ interface Seen {
   times: number[];
   format: (value: number) => string;
   range?: [number, number] | undefined;
+  whole: boolean;
 }
+
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6];
 
 function options(box: HTMLElement, height: number, first: Seen, seen: () => Seen, hint: HTMLElement | null): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
@@ -115,8 +120,8 @@ function options(box: HTMLElement, height: number, first: Seen, seen: () => Seen
       y: { range: (_, _low, high) => [0, high > 0 ? high * 1.12 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, values: (_, splits) => splits.map((at) => clock(at, false)), space: 70 },
-      { ...axis, values: (_, splits) => splits.map((value) => seen().format(value)), size: 62, space: 36 },
+      { ...axis, grid: { show: false }, values: (_, splits) => splits.map((at) => clock(at, false)), space: 70, size: 28 },
+      { ...axis, values: (_, splits) => splits.map((value) => seen().format(value)), size: 62, space: 36, ...(first.whole ? { incrs: WHOLE } : {}) },
     ],
     series: [
       {},

@@ -39,7 +39,7 @@ export async function actOnMany(action: Action, ids: string[]): Promise<void> {
     Array.from({ length: Math.min(AT_ONCE, ids.length) }, async () => {
       for (let id = rest.pop(); id !== undefined; id = rest.pop()) {
         try {
-          await act(action, id, name);
+          await actPatiently(action, id, name);
         } catch (error) {
           refused.push(error);
           if (error instanceof ProblemError && (error.status === 403 || error.status === 401)) rest.length = 0;
@@ -51,4 +51,17 @@ export async function actOnMany(action: Action, ids: string[]): Promise<void> {
   if (done) say(`${DONE[action]}: ${count(done, "job")}`);
   if (refused.length) say(`${count(refused.length, "job")} refused: ${reasonOf(refused[0])}`, "bad");
   recount();
+}
+
+/** Told to slow down (429), it does: many jobs are many requests. */
+async function actPatiently(action: Action, id: string, name: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await act(action, id, name);
+      return;
+    } catch (error) {
+      if (!(error instanceof ProblemError) || error.status !== 429 || tries === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, (error.retryAfter ?? 1) * 1000));
+    }
+  }
 }

@@ -3,7 +3,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { ProblemError, whenStranger } from "../api/client";
-import { askMe, askPermissions, askServer, type Me, type Permissions, type Server } from "../api/gateway";
+import { type Access, askAccess, askServer, type Server } from "../api/gateway";
 import { query, refine } from "../route";
 import { live } from "./live";
 import { lastNamespace } from "./setting";
@@ -11,10 +11,9 @@ import { lastNamespace } from "./setting";
 export type Phase = "starting" | "stranger" | "in" | "broken";
 
 export const phase = signal<Phase>("starting");
-export const me = signal<Me | null>(null);
+export const access = signal<Access | null>(null);
 export const server = signal<Server | null>(null);
 export const trouble = signal<unknown>(null);
-const permissions = signal<Permissions | null>(null);
 
 /** The namespace in the address, else the last one, else the first that is served. */
 export const namespace = computed(() => {
@@ -25,9 +24,9 @@ export const namespace = computed(() => {
   return served[0] ?? "";
 });
 
-/** May he? Unknown counts as yes: the gateway says no in that case. */
+/** May he? What is not known counts as yes: the gateway says no in that case. */
 export function may(verb: string, resource: string): boolean {
-  return permissions.value?.(verb, resource) ?? true;
+  return access.value?.rights.find((right) => right.verb === verb && right.resource === resource)?.allowed ?? true;
 }
 
 export async function startSession(): Promise<void> {
@@ -35,26 +34,26 @@ export async function startSession(): Promise<void> {
     if (phase.value === "in") phase.value = "stranger";
   });
   try {
-    me.value = await askMe();
     server.value = await askServer();
+    access.value = await askAccess(namespace.value);
     phase.value = "in";
     trouble.value = null;
-    await enter();
+    enter();
   } catch (error) {
     trouble.value = error;
     phase.value = error instanceof ProblemError && error.status === 401 ? "stranger" : "broken";
   }
 }
 
-async function enter(): Promise<void> {
+function enter(): void {
   const name = namespace.value;
   lastNamespace.value = name;
   live.start(name);
-  permissions.value = await askPermissions(name).catch(() => null);
 }
 
-export function chooseNamespace(name: string): void {
+export async function chooseNamespace(name: string): Promise<void> {
   lastNamespace.value = name;
   refine({ namespace: null });
-  void enter();
+  access.value = await askAccess(name).catch(() => access.peek());
+  enter();
 }
