@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -16,11 +17,20 @@ from jetmill_operator.gateway.web.exchange import exchange_of
 from jetmill_operator.gateway.web.guard import check_handlers, guard
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, Problem, explain
-from jetmill_operator.gateway.web.route import health, job, page
+from jetmill_operator.gateway.web.route import creation, dashboard, document, health, job, namespace, session
+from jetmill_operator.gateway.web.schema import build_document
 
 log = structlog.get_logger(__name__)
 
-HANDLERS: Sequence[BaseRouteHandler] = (*health.HANDLERS, *job.HANDLERS, *page.HANDLERS)
+HANDLERS: Sequence[BaseRouteHandler] = (
+    *health.HANDLERS,
+    *job.HANDLERS,
+    *creation.HANDLERS,
+    *namespace.HANDLERS,
+    *session.HANDLERS,
+    *document.HANDLERS,
+    *dashboard.HANDLERS,
+)
 """Every route there is; the matrix of rights is tested from this table."""
 
 
@@ -30,7 +40,7 @@ def make_app(parts: GatewayParts, *, more: Sequence[BaseRouteHandler] = ()) -> L
     check_handlers(handlers)
     return Litestar(
         route_handlers=handlers,
-        state=State({"parts": parts}),
+        state=State({"parts": parts, "document": cache(lambda: build_document(handlers))}),
         guards=[guard],
         before_request=check_body,
         exception_handlers={Exception: answer_error},

@@ -143,7 +143,7 @@ def _check_rate(parts: GatewayParts, exchange: Exchange) -> None:
 async def _check_right(
     connection: ASGIConnection[Any, Any, Any, Any], parts: GatewayParts, exchange: Exchange, right: Right
 ) -> None:
-    namespace = _find_namespace(connection, parts, exchange)
+    namespace = find_namespace(connection, parts, exchange.caller)
 
     def note(question: Question, verdict: Verdict) -> None:
         if question.right == right:
@@ -159,9 +159,10 @@ async def _check_right(
         parts.namespaces.find(namespace)  # only who may look there hears whether it is served
 
 
-def _find_namespace(connection: ASGIConnection[Any, Any, Any, Any], parts: GatewayParts, exchange: Exchange) -> str:
+def find_namespace(connection: ASGIConnection[Any, Any, Any, Any], parts: GatewayParts, caller: Caller | None) -> str:
+    """The namespace that a request means; ProblemError if that can be none."""
     given = connection.query_params.get("namespace", "")
-    bound = exchange.caller.namespace if exchange.caller is not None else ""
+    bound = caller.namespace if caller is not None else ""
     namespace = given or bound or parts.namespaces.default
     if not is_label(namespace):
         fault = Fault(detail="namespace: no RFC 1123 label", parameter="namespace")

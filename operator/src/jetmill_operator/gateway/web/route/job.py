@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from jetmill.client.follow import not_found
 from jetmill.client.status import JobStatus, build_transition, time_of
 from jetmill.errors import InputError, JobFailedError, JobStateError, NotFoundError
 from jetmill.ledger.cancel import cancel
@@ -114,7 +116,7 @@ async def cancel_job(
     namespace: NamespaceQuery = None,  # noqa: ARG001
 ) -> Response[TransitionBody]:
     """Waiting or running; idempotent. 202 while it still runs; else what stands, which may be an end that was first."""
-    entry = await cancel(served_for(request).bus, job_id, by=caller_of(request).identity.name)
+    entry = await _act(job_id, cancel(served_for(request).bus, job_id, by=caller_of(request).identity.name))
     return _answer(entry, status=202 if entry.record.state is State.CANCELLING else 200)
 
 
@@ -126,7 +128,7 @@ async def retry_job(
 ) -> Response[TransitionBody]:
     """At attempt 1, under the same id; 409 if it is not finished, or was given up."""
     served = served_for(request)
-    entry = await reopen(served.bus, job_id, by=caller_of(request).identity.name)
+    entry = await _act(job_id, reopen(served.bus, job_id, by=caller_of(request).identity.name))
     served.bus.signals.wake(entry.record.job)
     return _answer(entry, status=202)
 
@@ -138,7 +140,8 @@ async def discard_job(
     namespace: NamespaceQuery = None,  # noqa: ARG001
 ) -> Response[TransitionBody]:
     """Idempotent; 409 if it has not failed."""
-    return _answer(await discard(served_for(request).bus, job_id, by=caller_of(request).identity.name), status=200)
+    doing = discard(served_for(request).bus, job_id, by=caller_of(request).identity.name)
+    return _answer(await _act(job_id, doing), status=200)
 
 
 @post(f"{PATH}/{{job_id:str}}/reschedule", opt={"right": RESCHEDULE}, tags=TAGS, summary="Move a scheduled job")
@@ -158,7 +161,8 @@ async def reschedule_job(
         due = bus.link.now() + round((data.delay_seconds or 0.0) * 1_000_000)
     if not 0 <= due <= _LAST_MICROS:
         raise InputError("that time is too far away", field="at")
-    return _answer(await reschedule(bus, job_id, due=due, by=caller_of(request).identity.name), status=200)
+    doing = reschedule(bus, job_id, due=due, by=caller_of(request).identity.name)
+    return _answer(await _act(job_id, doing), status=200)
 
 
 _LAST_MICROS = 253_370_764_800 * 1_000_000
@@ -170,8 +174,6 @@ async def find_status(served: Served, job_id: str) -> JobStatus:
     try:
         return await served.reader.status(job_id)
     except NotFoundError as err:
-        from jetmill.client.follow import not_found
-
         raise not_found(job_id) from err
 
 
@@ -203,6 +205,14 @@ async def _wait_until_gone(request: Asked) -> None:
 def path_of(request: Asked) -> str:
     """Where the jobs are, as the client sees it: below the prefix that a proxy takes away."""
     return str(request.scope.get("root_path", "")).rstrip("/") + PATH
+
+
+async def _act(job_id: str, doing: Awaitable[Entry]) -> Entry:
+    """What stands after something was done to a job; JobNotFoundError, also where there is no ledger yet."""
+    try:
+        return await doing
+    except NotFoundError as err:
+        raise not_found(job_id) from err
 
 
 def _answer(entry: Entry, *, status: int) -> Response[TransitionBody]:
