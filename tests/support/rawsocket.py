@@ -10,6 +10,7 @@ import asyncio
 import base64
 import os
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from typing import cast
@@ -17,11 +18,13 @@ from urllib.parse import urlsplit
 
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
+OnText = Callable[["RawSocket", bytes, int], object]
+
 
 class RawSocket(asyncio.Protocol):
     """One connection; `on_text` is called with each text, and with the time it came (µs since the epoch)."""
 
-    def __init__(self, host: str, target: str, on_text: Callable[[RawSocket, bytes, int], None]) -> None:
+    def __init__(self, host: str, target: str, on_text: OnText) -> None:
         self._host = host
         self._target = target
         self._on_text = on_text
@@ -35,14 +38,19 @@ class RawSocket(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     @classmethod
-    async def connect(cls, url: str, on_text: Callable[[RawSocket, bytes, int], None]) -> RawSocket:
-        """Connect to `ws://…`; ConnectionError when it is refused."""
+    async def connect(cls, url: str, on_text: OnText, *, receive_bytes: int | None = None) -> RawSocket:
+        """Connect to `ws://…`; ConnectionError when it is refused. `receive_bytes`: what the kernel takes for it, else
+        megabytes.
+        """
         parts = urlsplit(url)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         loop = asyncio.get_running_loop()
-        _, self = await loop.create_connection(
-            lambda: cls(parts.netloc, target, on_text), parts.hostname or "", parts.port or 80
-        )
+        inner = socket.socket()
+        inner.setblocking(False)
+        if receive_bytes is not None:
+            inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        await loop.sock_connect(inner, (parts.hostname or "", parts.port or 80))
+        _, self = await loop.create_connection(lambda: cls(parts.netloc, target, on_text), sock=inner)
         await self.opened
         return self
 
@@ -103,9 +111,8 @@ class RawSocket(asyncio.Protocol):
     def _write(self, opcode: int, payload: bytes) -> None:
         mask = os.urandom(4)
         size = len(payload)
-        head = bytes([0x80 | opcode]) + (
-            bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2, "big")
-        )
+        long = bytes([0x80 | size]) if size < 126 else b"\xff" + size.to_bytes(8, "big")
+        head = bytes([0x80 | opcode]) + long
         masked = bytes(byte ^ mask[place & 3] for place, byte in enumerate(payload))
         self.transport.write(head + mask + masked)
 

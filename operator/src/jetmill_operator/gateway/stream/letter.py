@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -16,6 +17,7 @@ from jetmill_operator.gateway.stream.frame import MAX_ITEMS, Key, build_messages
 from jetmill_operator.gateway.stream.option import StreamOptions
 from jetmill_operator.gateway.stream.outbox import Gap
 
+_PRECISION_SECONDS = 0.05
 _encoder = msgspec.json.Encoder()
 log = structlog.get_logger()
 
@@ -30,13 +32,14 @@ class Letters:
         self._subscribers: dict[str, dict[Subscriber, None]] = {}
         self._window = Window(self._flush, seconds=options.window_seconds)
         self._stop: Callable[[], None] | None = None
-        self._connected_seconds = 0.0
+        self._since = 0.0
+        """When the connection began, by the loop's clock."""
 
     def start(self) -> None:
         """Listen, once."""
         if self._stop is None:
             self._stop = self._bus.messages.on_message(self._hear)
-            self._connected_seconds = self._bus.link.connected_seconds
+            self._since = self._find_since()
 
     def close(self) -> None:
         """Stop."""
@@ -59,14 +62,16 @@ class Letters:
 
     def check(self) -> None:
         """Tell everyone that something may have been missed, if NATS was away since the last look."""
-        seconds = self._bus.link.connected_seconds
         if self._stop is None or not self._bus.link.connected:
             return
-        if seconds < self._connected_seconds:
+        before, self._since = self._since, self._find_since()
+        if self._since > before + _PRECISION_SECONDS:
             for topic, subscribers in self._subscribers.items():
                 for one in tuple(subscribers):
                     one.note_gap(Gap(Key(self._namespace, topic), after=None, seq=None, reason="disconnected"))
-        self._connected_seconds = seconds
+
+    def _find_since(self) -> float:
+        return asyncio.get_running_loop().time() - self._bus.link.connected_seconds
 
     def _hear(self, message: Message) -> None:
         topic = f"{message.kind}:{message.name}"

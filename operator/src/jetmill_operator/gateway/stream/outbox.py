@@ -125,12 +125,14 @@ class Outbox:
         return frame
 
     def close(self, code: int, reason: str) -> None:
-        """End: what waits is forgotten. Idempotent, the first word counts."""
+        """End: events that wait are forgotten, answers are given still. Idempotent, the first word counts."""
         if self.code:
             return
         self.code, self.reason = code, reason
-        self._queue.clear()
-        self._bytes = 0
+        self._queue = deque(
+            frame for frame in self._queue if isinstance(frame, Frame) and frame.kept and not frame.count
+        )
+        self._bytes = sum(len(frame.text) for frame in self._queue)
         self._wake()
         self._wake_waiting()
         if self.on_close is not None:
