@@ -26,7 +26,7 @@ export function rate(perSecond: number): string {
 /** One unit for all of a chart: per second if its highest value is one, else per minute. */
 export function rateFor(lines: { values: (number | null)[] }[]): (perSecond: number) => string {
   const most = Math.max(0, ...lines.flatMap((line) => line.values.map((value) => value ?? 0)));
-  if (most >= 1) return (value) => `${value >= 10 || Number.isInteger(value) ? brief(value) : value.toFixed(1)}/s`;
+  if (most >= 1) return (value) => `${value >= 10 ? brief(value) : Math.round(value * 100) / 100}/s`;
   return (value) => `${Math.round(value * 600) / 10}/min`;
 }
 

@@ -272,7 +272,7 @@ function FilterBar({ filter }: { filter: Filter }) {
   return (
     <div class="filters grow">
       <form
-        class="grow"
+        class="grow words"
         onSubmit={(event) => {
           event.preventDefault();
           set(parseWords(words, filter));
@@ -285,7 +285,6 @@ function FilterBar({ filter }: { filter: Filter }) {
           placeholder="error text, state:failed, label:tenant=acme, user:ada, since:1h"
           value={words}
           onInput={(event) => setWords(event.currentTarget.value)}
-          style={{ width: "100%", minWidth: "210px" }}
         />
       </form>
       <select aria-label="Job" value={filter.job.length === 1 ? filter.job[0] : ""} onChange={(event) => set({ job: event.currentTarget.value ? [event.currentTarget.value] : [] })}>
