@@ -25,7 +25,10 @@ class GatewayProcess:
     @contextmanager
     def start(cls, nats_url: str, *, namespace: str) -> Iterator[GatewayProcess]:
         port = find_free_port()
-        process = subprocess.Popen([sys.executable, "/tmp/streamstub/stub.py", nats_url, namespace, str(port)])
+        words = ["--nats-url", nats_url, "--namespace", namespace, "--port", str(port)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jetmill", "gateway", "--auth", "none", "--log-level", "warning", *words]
+        )
         try:
             _wait(process, port)
             yield cls(process, port)

@@ -84,11 +84,13 @@ class Gateway:
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            parts.backplane.shut()
             server.stop()
             await serving
         finally:
             stopping.cancel()
             listener.close()
+            await parts.backplane.close()
             await parts.namespaces.close()
 
     @contextlib.contextmanager

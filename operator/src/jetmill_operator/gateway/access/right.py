@@ -55,6 +55,9 @@ LIST = Right("list", "jobs/runs")
 WATCH = Right("watch", "jobs/runs")
 WORKERS = Right("list", "jobs/workers")
 QUEUES = Right("list", "jobs/queues")
+EVENTS = Right("watch", "jobs/events")
+LISTEN = Right("watch", "jobs/messages")
+SPEAK = Right("create", "jobs/messages")
 SELF = Right("", "", Scope.ANYBODY)
 PUBLIC = Right("", "", Scope.NOBODY)
 
@@ -72,5 +75,8 @@ RIGHTS: Mapping[Right, str] = {
     WATCH: "follow jobs as they happen",
     WORKERS: "see the worker processes",
     QUEUES: "see how much waits",
+    EVENTS: "follow the events that applications publish",
+    LISTEN: "hear what is broadcast to topics",
+    SPEAK: "send messages to topics and users",
 }
 """Every right there is, and what it lets one do."""

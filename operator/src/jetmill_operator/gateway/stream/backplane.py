@@ -52,7 +52,6 @@ class Backplane:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._look_after())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -64,6 +63,8 @@ class Backplane:
             raise FullError("this gateway takes no more streams now", cure="try again, or another gateway")
         session = Session(access, self.find_hub, namespace=namespace, options=self.options, snapshots=self._snapshots)
         self.sessions.add(session)
+        if self._task is None:
+            self._task = asyncio.create_task(self._look_after())
         return session
 
     def end_session(self, session: Session, *, code: int = 1000) -> None:
@@ -125,6 +126,8 @@ class Backplane:
             now = loop.time()
             for session in tuple(self.sessions):
                 session.sweep(now, time.time())
+                if session.outbox.code and now - session.outbox.taken > self.options.stall_seconds:
+                    self.end_session(session)  # nobody did: who was to serve it never came to it
             if now - checked >= _CHECK_SECONDS:
                 checked = now
                 await self._check()

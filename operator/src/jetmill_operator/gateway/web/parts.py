@@ -14,6 +14,7 @@ from jetmill_operator.gateway.access.rate import Limiter
 from jetmill_operator.gateway.access.seal import read_key
 from jetmill_operator.gateway.access.session import Sessions
 from jetmill_operator.gateway.settings import GatewaySettings
+from jetmill_operator.gateway.stream.backplane import Backplane
 from jetmill_operator.gateway.web.metric import Metrics
 from jetmill_operator.gateway.web.served import Namespaces
 
@@ -32,6 +33,7 @@ class GatewayParts:
     limiter: Limiter
     failures: Limiter
     metrics: Metrics
+    backplane: Backplane
     checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
     """What has to be well for `/readyz`, by name; None: it is."""
 
@@ -41,14 +43,17 @@ def build_parts(settings: GatewaySettings, trunk: Trunk, reviewer: Reviewer | No
     sessions = Sessions(read_key(settings.key_file), session_seconds=settings.session_seconds)
     authenticator = Authenticator(reviewer, sessions)
     authorizer = LetAll() if reviewer is None else KubeAuthorizer(reviewer)
+    namespaces = Namespaces(trunk, settings.namespaces)
+    backplane = Backplane(lambda name: namespaces[name].bus if name in namespaces else None)
     parts = GatewayParts(
         settings=settings,
-        namespaces=Namespaces(trunk, settings.namespaces),
+        namespaces=namespaces,
         authenticator=authenticator,
         authorizer=authorizer,
         limiter=Limiter(per_second=settings.rate_per_second, burst=settings.rate_burst),
         failures=Limiter(per_second=FAILURES_PER_SECOND, burst=FAILURES_BURST),
-        metrics=Metrics(trunk, authenticator, authorizer),
+        metrics=Metrics(trunk, authenticator, authorizer, backplane),
+        backplane=backplane,
     )
     parts.checks["nats"] = lambda: None if trunk.connected else "NATS is away"
     return parts
