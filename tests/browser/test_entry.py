@@ -20,7 +20,9 @@ async def test_a_stranger_gives_a_token_and_is_in_without_the_page_keeping_it(
         await window.page.get_by_label("Kubernetes token").fill("token-of-viewer")
         await window.press("Sign in")
         await window.see("Signed in as viewer")
-        kept = await window.page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie")
+        kept = await window.page.evaluate(
+            "JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie"
+        )
         assert "token-of-viewer" not in kept
         await window.press("Settings", role="link")
         await window.press("Sign out")

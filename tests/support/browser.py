@@ -50,6 +50,14 @@ class Window:
         """Go to an address below the gateway's."""
         await self.page.goto(f"{self.origin}/{path}")
 
+    async def enter(self, token: str) -> None:
+        """Log in."""
+        self.allowed.append("401")
+        await self.open("settings")
+        await self.page.get_by_label("Kubernetes token").fill(token)
+        await self.press("Sign in")
+        await self.see("Signed in as")
+
     async def see(self, text: str, *, exact: bool = False) -> None:
         """Wait until a text is to be seen."""
         await self.page.get_by_text(text, exact=exact).first.wait_for(timeout=WAIT_MS)

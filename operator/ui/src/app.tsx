@@ -41,7 +41,7 @@ function Page() {
   if (at === "dead") return <DeadLetters />;
   if (at === "settings") return <Settings />;
   return (
-    <Empty icon="search" title="There is no such page">
+    <Empty page icon="search" title="There is no such page">
       <p>The address may be mistyped, or from another version.</p>
       <a class="button" href={href("")}>To the overview</a>
     </Empty>
@@ -103,10 +103,10 @@ function Top() {
         <span class="soft" title="Namespace">{namespace.value}</span>
       )}
       <span class="grow" />
-      <button type="button" class="button finder" onClick={() => (paletteOpen.value = true)} aria-label="Go to, or do (Ctrl K)">
+      <button type="button" class="button finder" onClick={() => (paletteOpen.value = true)}>
         <Icon name="search" />
         <span class="label">Go to, or do</span>
-        <span class="key">Ctrl K</span>
+        <span class="key" aria-hidden="true">Ctrl K</span>
       </button>
       <span class="live" data-state={streamState.value} role="status">
         <i class="dot" />
@@ -218,6 +218,7 @@ export function App() {
       {phase.value === "stranger" && <Login />}
       {phase.value === "broken" && (
         <main class="login">
+          <h1 class="unseen">Jetmill</h1>
           <Broken error={trouble.value} again={() => void startSession()} />
         </main>
       )}

@@ -129,7 +129,7 @@ export function Declaration({ name }: { name: string }) {
   if (error && !data) {
     if (error instanceof ProblemError && error.status === 404) {
       return (
-        <Empty icon="search" title={`No Job ${name} is declared in ${place}`}>
+        <Empty page icon="search" title={`No Job ${name} is declared in ${place}`}>
           <p>Its jobs may still be there.</p>
           <a class="button" href={href("jobs", `job=${name}`)}>Jobs of {name}</a>
         </Empty>

@@ -36,7 +36,7 @@ export function JobPage({ id }: { id: string }) {
 
 function Gone({ id }: { id: string }) {
   return (
-    <Empty icon="search" title="There is no such job here">
+    <Empty page icon="search" title="There is no such job here">
       <p>
         <span class="mono">{id}</span> is not in namespace <b>{namespace.value}</b>: it was never there, or it ended so long ago that it was removed.
       </p>

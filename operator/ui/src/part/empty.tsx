@@ -5,11 +5,19 @@ import { ProblemError } from "../api/client";
 import { reasonOf } from "../store/notice";
 import { Icon, type IconName } from "./icon";
 
-export function Empty({ icon, title, children }: { icon: IconName; title: string; children?: ComponentChildren }) {
+interface EmptyProps {
+  icon: IconName;
+  title: string;
+  children?: ComponentChildren;
+  /** It is all that the page shows, so its title is the page's. */
+  page?: boolean;
+}
+
+export function Empty({ icon, title, children, page = false }: EmptyProps) {
   return (
     <div class="empty">
       <Icon name={icon} />
-      <strong>{title}</strong>
+      {page ? <h1>{title}</h1> : <strong>{title}</strong>}
       {children}
     </div>
   );
