@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from litestar import get
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from jetmill.client.client import Client
 from jetmill.errors import ConfigError
@@ -49,12 +49,11 @@ async def ask(
 
 
 def _has_namespace(path: str, method: str) -> bool:
-    handler = next(one.values[0] for one in ROUTES if one.values[1:] == (method, path))
-    right = right_of(handler)
-    return right is not None and right.scope in (Scope.NAMESPACE, Scope.JOB, Scope.BODY)
+    found = next(one for one in HANDLERS if path in one.paths and method in getattr(one, "http_methods", ()))
+    return needed(found).scope in (Scope.NAMESPACE, Scope.JOB, Scope.BODY)
 
 
-def needed(handler: HTTPRouteHandler) -> Right:
+def needed(handler: BaseRouteHandler) -> Right:
     right = right_of(handler)
     assert right is not None, f"{handler} declares no right"
     return right

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from jetmill.client.concurrency import ConcurrencyPolicy
+from jetmill.client.option import MAX_SECONDS
 from jetmill.client.status import JobStatus, Transition
 from jetmill.protocol.record import Band
 from jetmill.protocol.state import Reason, State
@@ -17,6 +18,7 @@ from jetmill_operator.gateway.web.problem import Problem
 
 MAX_BULK = 1_000
 Text = Annotated[str, msgspec.Meta(max_length=256)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
 
 
 class In(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -37,11 +39,11 @@ class CreateJob(In, frozen=True, kw_only=True):
     id: Text | None = None
     """An id of your own (an RFC 1123 label): the same id again is the same job."""
     priority: Band | None = None
-    delay_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    delay_seconds: Seconds | None = None
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """When it may start; not together with `delaySeconds`."""
     max_retries: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)] | None = None
     labels: dict[str, str] | None = None
     start_by: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """Not started by then, it is skipped as `expired`."""
@@ -60,7 +62,7 @@ class Reschedule(In, frozen=True, kw_only=True):
     """When a scheduled job is to start: one of both."""
 
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    delay_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    delay_seconds: Seconds | None = None
 
 
 class Login(In, frozen=True, kw_only=True):
