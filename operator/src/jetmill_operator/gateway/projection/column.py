@@ -51,6 +51,11 @@ class Column:
         self._highest.extend([_NEVER] * blocks)
         self._lowest.extend([None] * blocks)
 
+    def settle(self) -> None:
+        """Work out all bounds."""
+        for block in range(len(self._lowest)):
+            self._low(block)
+
     def drop_before(self, number: int) -> None:
         """Forget whole pieces that lie before a number."""
         gone = (number - self._base) >> PIECE_BITS

@@ -77,6 +77,27 @@ class Index:
         self._seq.put((change.number, change.seq) for change in changes)
         self._updated.put((change.number, change.updated) for change in changes)
 
+    def load(self, rows: Sequence[tuple[int, str, str, str | None, int, int, int, int]]) -> None:
+        """Take in stored jobs, by number: number, job, state, reason, created, updated, born, seq."""
+        added: dict[tuple[str, str], list[int]] = {}
+        for number, job, state, reason, *_ in rows:
+            added.setdefault(("job", job), []).append(number)
+            added.setdefault(("state", state), []).append(number)
+            if reason is not None:
+                added.setdefault(("reason", reason), []).append(number)
+        for key, numbers in added.items():
+            self.faces.setdefault(key, Bits()).add(numbers)
+        self.alive.add(row[0] for row in rows)
+        self._created.put((row[0], self._clamp(row[4])) for row in rows)
+        self._updated.put((row[0], row[5]) for row in rows)
+        self._born.put((row[0], row[6]) for row in rows)
+        self._seq.put((row[0], row[7]) for row in rows)
+
+    def settle(self) -> None:
+        """Work out beforehand what the first question would have to wait for."""
+        for column in (self._born, self._created, self._seq, self._updated):
+            column.settle()
+
     def _clamp(self, created: int) -> int:
         """Clocks of servers differ; in the order of the ledger no job is older than the one before it."""
         self._newest = max(self._newest, created)

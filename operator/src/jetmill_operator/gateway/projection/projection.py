@@ -16,7 +16,7 @@ from jetmill_operator.gateway.projection import sql
 from jetmill_operator.gateway.projection.answer import Bucket, EndedJob, Group, JobRow, Lag, Page
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.filter import MAX_LIMIT, SORTS, GroupBy, JobFilter, Sort, check_filter
-from jetmill_operator.gateway.projection.index import Change, Face, Index
+from jetmill_operator.gateway.projection.index import Index
 from jetmill_operator.gateway.projection.reader import Reader
 from jetmill_operator.gateway.projection.store import Store, ask
 from jetmill_operator.gateway.projection.write import Writer, Written
@@ -279,12 +279,8 @@ def _load(store: Store, ns: int) -> Index:
     index = Index()
     cursor = store.writer.execute(sql.LOAD_JOBS, (ns,))
     while rows := cursor.fetchmany(20_000):
-        index.apply(
-            [
-                Change(number, None, Face(job, state, reason), created, updated, born, seq)
-                for number, job, state, reason, created, updated, born, seq in rows
-            ]
-        )
+        index.load(rows)
+    index.settle()
     for (facet,) in store.writer.execute(sql.LOAD_FACETS, (ns,)).fetchall():
         index.heavy[facet] = Bits.of(ask(store.writer, sql.POSTINGS, facet, as_type=list[int]))
     return index

@@ -21,7 +21,7 @@ from jetmill_operator.gateway.projection.index import Index
 from jetmill_operator.gateway.projection.store import Store, ask, ask_rows
 
 MAX_GROUPS = 1_000
-_FEW = 20_000
+_FEW = 100_000
 """So many jobs are grouped by reading each; more, by reading what there is of each value."""
 
 

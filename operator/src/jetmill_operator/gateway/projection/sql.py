@@ -148,4 +148,6 @@ ENDED_BEFORE: Final = (
     "SELECT id, job, state, ended, seq, due FROM job WHERE ns = ? AND ended IS NOT NULL AND ended <= ? AND ended >= ? "
     "ORDER BY ended LIMIT ?)"
 )
-STATES: Final = "SELECT id, state, enqueueing, attempt, seq FROM job WHERE ns = ? AND number >= ? AND number < ?"
+STATES: Final = (
+    "SELECT id, job, state, enqueueing, attempt, updated, seq FROM job WHERE ns = ? AND number >= ? AND number < ?"
+)
