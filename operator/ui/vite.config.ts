@@ -10,7 +10,7 @@ export default defineConfig({
     outDir: "build",
     target: "es2022",
     assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
+    modulePreload: false,
     cssCodeSplit: false,
     reportCompressedSize: true,
   },
