@@ -2,7 +2,6 @@
 
 import { computed, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { lazy } from "./lazy";
 import { Broken, Empty, Waiting } from "./part/empty";
 import { Icon } from "./part/icon";
 import { Keys } from "./part/keys";
@@ -13,6 +12,7 @@ import { Declaration, Declarations } from "./page/declaration";
 import { JobPage } from "./page/job";
 import { Jobs } from "./page/jobs";
 import { Login } from "./page/login";
+import { Overview } from "./page/overview";
 import { Settings } from "./page/settings";
 import { Workers } from "./page/workers";
 import { PLACES } from "./place";
@@ -23,8 +23,6 @@ import { awaySince, live, streamState } from "./store/live";
 import { access, chooseNamespace, namespace, phase, server, startSession, trouble } from "./store/session";
 import { theme } from "./store/setting";
 import { span } from "./time";
-
-const Overview = lazy(() => import("./page/overview").then((module) => module.Overview));
 
 export const keysOpen = signal(false);
 
@@ -63,7 +61,7 @@ function Side() {
               <a href={href(place.path)} aria-current={here.value === place.path ? "page" : undefined}>
                 <Icon name={place.icon} />
                 <span>{place.name}</span>
-                {place.path === "dead" && deadCount.value > 0 && (
+                {place.path === "dead" && !!deadCount.value && (
                   <span class="tally" title={`${deadCount.value} dead letters`}>
                     {deadCount.value > 999 ? "999+" : deadCount.value}
                   </span>

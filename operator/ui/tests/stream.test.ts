@@ -125,6 +125,16 @@ test("a socket that says nothing for two heartbeats is given up", () => {
   expect(sockets[0]?.closed).toBe(true);
 });
 
+test("a topic that cannot be watched now is asked for again, one that may not be watched is not", () => {
+  const { stream, socket } = begin();
+  socket().say({ type: "hello" });
+  for (const name of ["workers", "queues"]) stream.watch(name, { onItems: () => undefined });
+  socket().say({ type: "error", topic: "workers", code: "unavailable" });
+  socket().say({ type: "error", topic: "queues", code: "forbidden" });
+  vi.advanceTimersByTime(5000);
+  expect(socket().sent.map((frame) => frame["topic"])).toEqual(["workers", "queues", "workers"]);
+});
+
 test("an ended session is not tried again", () => {
   const { socket, sockets, strangers } = begin();
   socket().say({ type: "hello" });

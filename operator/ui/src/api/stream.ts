@@ -39,6 +39,7 @@ interface Topic {
 interface Frame {
   type: string;
   topic?: string;
+  code?: string;
   seq?: number;
   items?: unknown[];
   heartbeatSeconds?: number;
@@ -46,6 +47,7 @@ interface Frame {
 }
 
 const STRANGER = 4401;
+const AGAIN_MS = 2000;
 const LEDGER = /^(namespace$|jobs:|state:|job:)/;
 
 export class Stream {
@@ -165,7 +167,10 @@ export class Stream {
       case "heartbeat":
         return this.beat(frame);
       case "ended":
-        return this.miss(frame);
+        this.miss(frame);
+        return this.againLater(frame);
+      case "error":
+        return this.againLater(frame);
     }
   }
 
@@ -204,6 +209,17 @@ export class Stream {
     if (frame.seq !== undefined) topic.seq = frame.seq;
     if (this.late) this.late.gap = true;
     for (const watcher of [...topic.watchers]) watcher.onGap?.();
+  }
+
+  /** What could not be watched now is asked for again; what may not be watched is not. */
+  private againLater(frame: Frame): void {
+    const name = frame.topic ?? "";
+    const topic = this.topics.get(name);
+    if (!topic || frame.code !== "unavailable") return;
+    const socket = this.socket;
+    setTimeout(() => {
+      if (this.socket === socket && this.topics.get(name) === topic) this.subscribe(name, topic);
+    }, AGAIN_MS);
   }
 
   /** All of the ledger up to a cursor was told: topics without news resume there too. */

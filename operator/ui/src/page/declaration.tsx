@@ -5,7 +5,6 @@ import { type Declaration as Declared, getDeclaration, getStats, listDeclaration
 import { ProblemError } from "../api/client";
 import type { Condition, JobEvent } from "../api/type";
 import { useEvery, useLoad, useThrottle } from "../load";
-import { lazy } from "../lazy";
 import { Copy, Json } from "../part/code";
 import { Broken, Empty, Waiting } from "../part/empty";
 import { Icon } from "../part/icon";
@@ -17,10 +16,8 @@ import { useLive } from "../store/live";
 import { namespace } from "../store/session";
 import { rateFor, shell, whole } from "../text";
 import { span } from "../time";
-import type { Line } from "../part/chart";
+import { Chart, Legend, type Line } from "../part/line";
 import { Meter } from "./workers";
-
-const Chart = lazy(() => import("../part/chart").then((module) => module.Chart));
 
 function readyOf(declared: Declared): Condition | undefined {
   return declared.status?.conditions?.find((condition) => condition.type === "Ready");
@@ -202,7 +199,7 @@ function Scaling({ name, decision }: { name: string; decision: { message: string
     <section class="sheet">
       <header><h2>Scaling</h2><span class="faint small">since this page was opened</span></header>
       <div class="inner stack">
-        <Legends lines={lines} />
+        <Legend lines={lines} />
         <Chart label={`Backlog and workers of ${name}`} times={times} lines={lines} format={whole} whole height={180} />
         {decision && <p class="small soft"><b>Last decision</b> <Ago at={decision.time} />: {decision.message}</p>}
       </div>
@@ -210,7 +207,6 @@ function Scaling({ name, decision }: { name: string; decision: { message: string
   );
 }
 
-const Legends = lazy(() => import("../part/chart").then((module) => module.Legend));
 const HOUR = 60;
 
 function Throughput({ name }: { name: string }) {
@@ -236,7 +232,7 @@ function Throughput({ name }: { name: string }) {
         {last && <span class="end faint small">runs {span((last.runP50 ?? 0) * 1000)}, 99 % within {span((last.runP99 ?? 0) * 1000)}</span>}
       </header>
       <div class="inner stack">
-        <Legends lines={lines} />
+        <Legend lines={lines} />
         <Chart label={`Jobs per second of ${name}`} times={times} lines={lines} format={rateFor(lines)} height={180} />
       </div>
     </section>

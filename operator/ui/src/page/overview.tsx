@@ -5,7 +5,7 @@ import { getStats, groupJobs, listDeclarations } from "../api/gateway";
 import type { Group, Queue } from "../api/type";
 import { type Finding, findAttention } from "../attention";
 import { useEvery, useLoad, useThrottle } from "../load";
-import { Chart, Legend, type Line } from "../part/chart";
+import { Chart, Legend, type Line } from "../part/line";
 import { Broken, Empty, Waiting } from "../part/empty";
 import { Icon } from "../part/icon";
 import { StateBadge, STATES, toneOf } from "../part/state";
@@ -44,7 +44,7 @@ export function Overview() {
   const findings = findAttention({
     queues: queues.value ?? [],
     workers: workers.value ?? [],
-    dead: deadCount.value,
+    dead: deadCount.value ?? 0,
     buckets: stats.data ?? [],
     declarations: declared.data ?? [],
   });
@@ -63,18 +63,18 @@ export function Overview() {
           </div>
         </div>
       </div>
-      {stats.error !== null && !stats.data && <Broken error={stats.error} again={stats.reload} />}
+      {stats.error !== null && !stats.data && <Broken error={stats.error} again={() => { stats.reload(); states.reload(); declared.reload(); }} />}
       {nothing ? <Welcome /> : (
         <>
-          <Tiles buckets={stats.data ?? []} states={states.data ?? []} step={look.stepSeconds} />
+          <Tiles buckets={stats.data} states={states.data} step={look.stepSeconds} />
           <div class="grid lead">
-            <Throughput buckets={stats.data} step={look.stepSeconds} minutes={look.minutes} />
+            <Throughput buckets={stats.error ? (stats.data ?? []) : stats.data} step={look.stepSeconds} minutes={look.minutes} />
             <Attention findings={findings} ready={queues.value !== null} />
           </div>
           <div class="grid lead">
             <Backlog queues={queues.value} />
             <div class="stack">
-              <Latency buckets={stats.data} minutes={look.minutes} />
+              <Latency buckets={stats.error ? (stats.data ?? []) : stats.data} minutes={look.minutes} />
               <States groups={states.data} />
             </div>
           </div>
@@ -97,24 +97,28 @@ function Welcome() {
 
 type Buckets = ReturnType<typeof fill>;
 
-function Tiles({ buckets, states, step }: { buckets: Buckets; states: Group[]; step: number }) {
+const UNKNOWN = "–";
+
+/** What is not known is a dash, never a zero. */
+function Tiles({ buckets: known, states, step }: { buckets: Buckets | null; states: Group[] | null; step: number }) {
+  const buckets = known ?? [];
   const failed = sum(buckets, "failed");
   const ended = failed + sum(buckets, "succeeded");
   const last = buckets.at(-2);
   const waiting = (queues.value ?? []).reduce((all, queue) => all + queue.ready, 0);
   const later = (queues.value ?? []).reduce((all, queue) => all + queue.delayed, 0);
-  const running = states.find((group) => group.key === "running")?.count ?? 0;
+  const running = states?.find((group) => group.key === "running")?.count ?? 0;
   const slots = (workers.value ?? []).reduce((all, worker) => all + worker.slots, 0);
   const p50 = newest(buckets, "waitP50");
   const p99 = newest(buckets, "waitP99");
   return (
     <div class="tiles">
-      <Tile name="Throughput" value={rate(last ? (last.succeeded + last.failed) / step : 0)} note={`${brief(ended)} ended`} to="jobs" />
+      <Tile name="Throughput" value={known ? rate(last ? (last.succeeded + last.failed) / step : 0) : UNKNOWN} note={`${brief(ended)} ended`} to="jobs" />
       <Tile name="Failed" value={percent(failed, ended)} note={`${whole(failed)} of ${brief(ended)}`} tone={ended && failed / ended >= 0.1 ? "bad" : undefined} to="jobs" params="state=failed" />
-      <Tile name="Waiting" value={brief(waiting)} note={`and ${brief(later)} for later`} to="jobs" params="state=queued" />
-      <Tile name="Running" value={brief(running)} note={`on ${whole(workers.value?.length ?? 0)} workers, ${brief(slots)} slots`} to="jobs" params="state=running" />
-      <Tile name="Wait before start" value={p50 === null ? "–" : span(p50 * 1000)} note={p99 === null ? "half of the jobs" : `99 %: ${span(p99 * 1000)}`} to="jobs" />
-      <Tile name="Dead letters" value={brief(deadCount.value)} note="wait for a person" tone={deadCount.value ? "warn" : undefined} to="dead" />
+      <Tile name="Waiting" value={queues.value ? brief(waiting) : UNKNOWN} note={`and ${brief(later)} for later`} to="jobs" params="state=queued" />
+      <Tile name="Running" value={states ? brief(running) : UNKNOWN} note={`on ${whole(workers.value?.length ?? 0)} workers, ${brief(slots)} slots`} to="jobs" params="state=running" />
+      <Tile name="Wait before start" value={p50 === null ? UNKNOWN : span(p50 * 1000)} note={p99 === null ? "half of the jobs" : `99 %: ${span(p99 * 1000)}`} to="jobs" />
+      <Tile name="Dead letters" value={deadCount.value === null ? UNKNOWN : brief(deadCount.value)} note="wait for a person" tone={deadCount.value ? "warn" : undefined} to="dead" />
     </div>
   );
 }

@@ -4,17 +4,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { theme, zone } from "../store/setting";
-import type { Tone } from "./state";
-
-export interface Line {
-  label: string;
-  tone: Tone | "accent";
-  values: (number | null)[];
-  /** Filled down to zero. */
-  area?: boolean;
-  /** Steps, for what stays until it changes. */
-  stepped?: boolean;
-}
+import type { Line } from "./line";
 
 interface ChartProps {
   label: string;
@@ -64,19 +54,6 @@ export function Chart({ label, times, lines, format, height = 210, range, whole 
   );
 }
 
-export function Legend({ lines }: { lines: Pick<Line, "label" | "tone">[] }) {
-  return (
-    <div class="legend">
-      {lines.map((line) => (
-        <span key={line.label}>
-          <i class="swatch" data-tone={line.tone} />
-          {line.label}
-        </span>
-      ))}
-    </div>
-  );
-}
-
 function data(seen: Pick<Seen, "times" | "lines">): uPlot.AlignedData {
   return [seen.times, ...seen.lines.map((line) => line.values)] as uPlot.AlignedData;
 }
@@ -112,7 +89,7 @@ function options(box: HTMLElement, height: number, first: Seen, seen: () => Seen
   return {
     width: box.clientWidth,
     height,
-    padding: [10, 10, 0, 0],
+    padding: [10, 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: {

@@ -8,7 +8,8 @@ import { namespace, phase } from "./session";
 
 export const queues = signal<Queue[] | null>(null);
 export const workers = signal<Worker[] | null>(null);
-export const deadCount = signal(0);
+/** Null while it is not known. */
+export const deadCount = signal<number | null>(null);
 
 /** How a Job's queue and workers stood at a moment. */
 export interface Seen {
@@ -74,7 +75,7 @@ effect(() => {
   seen.value = {};
   const notes = setInterval(note, 5000);
   const counts = setInterval(recount, 30_000);
-  void countJobs(name, FAILED).then((count) => (deadCount.value = count), () => (deadCount.value = 0));
+  void countJobs(name, FAILED).then((count) => (deadCount.value = count), () => (deadCount.value = null));
   const ends = [
     live.watch<Queue>("queues", { onItems: takeQueues }),
     live.watch<Worker>("workers", { onItems: (items) => (workers.value = items) }),
