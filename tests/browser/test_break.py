@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from browser.conftest import Open, Stage
@@ -13,7 +15,7 @@ async def test_what_happens_while_the_gateway_is_away_is_shown_when_it_is_back(s
     await stage.start_worker()
     handle = await stage.client.enqueue("import-orders")
     port = find_free_port()
-    settings = {"namespaces": (NAMESPACE,), "port": port}
+    settings: dict[str, Any] = {"namespaces": (NAMESPACE,), "port": port}
     async with serve(stage.nats.url, None, **settings) as first:
         opened = window_on(first)
         window = await opened.__aenter__()
