@@ -102,7 +102,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' worker_image/pyproject.to
 # The commit's own time: the same commit gives the same labels.
 IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) \
 	--build-arg CREATED=$(shell git log -1 --format=%cI) \
-	$(foreach name,PYTHON_IMAGE NODE_IMAGE PIP_INDEX_URL PIP_TRUSTED_HOST NPM_CONFIG_REGISTRY SOURCE,$(if $($(name)),--build-arg $(name)=$($(name))))
+	$(foreach name,PYTHON_IMAGE NODE_IMAGE PIP_INDEX_URL PIP_TRUSTED_HOST NPM_CONFIG_REGISTRY NODE_EXTRA_CA_CERTS SOURCE,$(if $($(name)),--build-arg $(name)=$($(name))))
 
 .PHONY: images image-worker image-operator
 images: image-worker image-operator ## jetmill/operator and jetmill/worker (DOCKER=..., TAG=dev, IMAGE_PREFIX=jetmill)
