@@ -86,6 +86,10 @@ mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must
 bench: $(VENV)/.bench ## Speed against peers in one run (PostgreSQL from Debian), into build/bench/queue.json
 	cd tests && ../$(BIN)/python -m benchmarks.queue $(if $(ROUNDS),--rounds $(ROUNDS))
 
+.PHONY: bench-gateway
+bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gateway.json (JOBS=, ROUNDS=)
+	cd tests && ../$(BIN)/python -m benchmarks.projection $(if $(JOBS),--jobs $(JOBS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: faults faults-short
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost
 	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 tests/faults

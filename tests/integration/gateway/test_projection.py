@@ -150,6 +150,9 @@ async def test_what_is_no_job_of_ours_does_not_keep_the_lag_from_nothing(bus: Bu
         await caught_up(projection, bus)
         await eventually(lambda: projection.lag(namespace_of(bus)).seconds == 0)
         assert projection.lag(namespace_of(bus)).records == 0
+        assert projection.lag(namespace_of(bus)).complete
+        await projection.clear(namespace_of(bus))
+        assert not projection.lag(namespace_of(bus)).complete
 
 
 async def test_a_record_that_cannot_be_read_is_passed_over(bus: Bus, path: Path) -> None:

@@ -11,7 +11,7 @@ from factories import NOON, make_entry, make_error
 from jetmill.errors import InputError
 from jetmill.protocol.record import Call, Entry
 from jetmill.protocol.state import State
-from jetmill_operator.gateway.projection import BadCursorError, JobFilter, Projection
+from jetmill_operator.gateway.projection import BadCursorError, JobFilter, Projection, Sort
 from jetmill_operator.gateway.projection.explain import ANSWERING, explain, explain_statement
 
 MINUTE = 60_000_000
@@ -87,10 +87,11 @@ async def test_a_cursor_of_one_gateway_goes_on_at_another(projection: Projection
     other = await Projection.open(tmp_path / "other.db")
     await projection.write("shop", make_many(20))
     await other.write("shop", make_many(12, start=8))
-    for sort, expected in (("-created", "job-14"), ("-updated", "job-14")):
+    sorts: tuple[Sort, ...] = ("-created", "-updated")
+    for sort in sorts:
         first = await projection.list(ALL, sort=sort, limit=5)
         second = await other.list(ALL, sort=sort, limit=5, cursor=first.next_cursor)
-        assert second.items[0].id == expected
+        assert second.items[0].id == "job-14"
     await other.close()
 
 

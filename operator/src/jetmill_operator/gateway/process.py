@@ -6,17 +6,39 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
 from jetmill.bus.ports import Trunk
 from jetmill.errors import BusError, JetmillError
+from jetmill_operator.cluster.ports import Cluster
 from jetmill_operator.gateway.access.ports import Reviewer
 from jetmill_operator.gateway.settings import GatewaySettings
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The cluster, as a gateway reaches it."""
+
+    reviewer: Reviewer | None = None
+    """Knows tokens and rights; None: nobody is asked."""
+    cluster: Cluster | None = None
+    """Holds what is declared; None: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A gateway that listens."""
+
+    port: int
+    serving: asyncio.Task[None]
+    """Ends if the server ends by itself."""
 
 
 class Gateway:
@@ -38,11 +60,11 @@ class Gateway:
         """Serve until stopped; give the exit status. ConfigError for what makes it impossible to begin."""
         with self._signals():
             try:
-                async with open_reviewer(self._settings) as reviewer:
+                async with open_outside(self._settings) as outside:
                     trunk = await self._connect()
                     if trunk is not None:
                         try:
-                            await self._serve(trunk, reviewer)
+                            await self._serve(trunk, outside)
                         finally:
                             await trunk.close()
             except JetmillError as err:
@@ -65,33 +87,16 @@ class Gateway:
                 await asyncio.wait_for(self._stop.wait(), RETRY_SECONDS)
         return None
 
-    async def _serve(self, trunk: Trunk, reviewer: Reviewer | None) -> None:
-        from jetmill_operator.gateway.web.app import make_app
-        from jetmill_operator.gateway.web.front import Front
-        from jetmill_operator.gateway.web.parts import build_parts
-        from jetmill_operator.gateway.web.server import make_server, open_socket
-
-        settings = self._settings
-        if reviewer is not None and not settings.key_file:
-            log.warning("gateway_key_made")
-        parts = build_parts(settings, trunk, reviewer)
-        server = make_server(Front(make_app(parts), parts), settings)
-        listener = open_socket(settings.host, settings.port)
-        self.port = int(listener.getsockname()[1])
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        log.info("gateway_started", host=settings.host, port=self.port, auth=settings.auth)
-        self.listening.set()
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            parts.backplane.shut()
-            server.stop()
-            await serving
-        finally:
-            stopping.cancel()
-            listener.close()
-            await parts.backplane.close()
-            await parts.namespaces.close()
+    async def _serve(self, trunk: Trunk, outside: Outside) -> None:
+        async with open_gateway(self._settings, trunk, outside) as served:
+            self.port = served.port
+            log.info("gateway_started", host=self._settings.host, port=self.port, auth=self._settings.auth)
+            self.listening.set()
+            stopping = asyncio.create_task(self._stop.wait())
+            try:
+                await asyncio.wait({served.serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopping.cancel()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -106,15 +111,49 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def open_reviewer(settings: GatewaySettings) -> AsyncIterator[Reviewer | None]:
-    """Reach the API server that knows who asks; None where nobody is asked. ConfigError without credentials for it."""
-    if settings.auth == "none":
-        yield None
+async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[Served]:
+    """Serve HTTP until the block ends; requests under way may end. ConfigError if the address cannot be had."""
+    from jetmill_operator.gateway.web.app import make_app
+    from jetmill_operator.gateway.web.front import Front
+    from jetmill_operator.gateway.web.parts import build_parts
+    from jetmill_operator.gateway.web.projecting import run_projection
+    from jetmill_operator.gateway.web.server import make_server, open_socket
+
+    if outside.reviewer is not None and not settings.key_file:
+        log.warning("gateway_key_made")
+    parts = build_parts(settings, trunk, outside.reviewer)
+    parts.cluster = outside.cluster
+    listener = open_socket(settings.host, settings.port)
+    server = make_server(Front(make_app(parts), parts), settings)
+    try:
+        async with run_projection(parts, Path(settings.projection) if settings.projection else None):
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                yield Served(port=int(listener.getsockname()[1]), serving=serving)
+            finally:
+                parts.backplane.shut()
+                server.stop()
+                await serving
+    finally:
+        listener.close()
+        await parts.backplane.close()
+        await parts.namespaces.close()
+
+
+@contextlib.asynccontextmanager
+async def open_outside(settings: GatewaySettings) -> AsyncIterator[Outside]:
+    """Reach the API server that knows who asks, and what is declared; where nobody is asked, only if a kubeconfig names
+    one. ConfigError without credentials for it.
+    """
+    if settings.auth == "none" and not settings.kubeconfig:
+        yield Outside()
         return
     from jetmill_operator.cluster.credential import find_credential
+    from jetmill_operator.cluster.kube import KubeCluster
     from jetmill_operator.cluster.rest import Rest
     from jetmill_operator.gateway.access.review import PATIENCE_SECONDS, KubeReviewer
 
     credential = find_credential(kubeconfig=settings.kubeconfig)
     async with Rest(credential, patience_seconds=PATIENCE_SECONDS, user_agent="jetmill-gateway") as rest:
-        yield KubeReviewer(rest, audiences=settings.audiences)
+        reviewer = None if settings.auth == "none" else KubeReviewer(rest, audiences=settings.audiences)
+        yield Outside(reviewer, KubeCluster(rest, namespaces=settings.namespaces))

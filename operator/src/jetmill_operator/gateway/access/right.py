@@ -58,6 +58,8 @@ QUEUES = Right("list", "jobs/queues")
 EVENTS = Right("watch", "jobs/events")
 LISTEN = Right("watch", "jobs/messages")
 SPEAK = Right("create", "jobs/messages")
+DECLARED = {plural: (Right("list", plural), Right("get", plural)) for plural in ("jobs", "scheduledjobs", "webhooks")}
+"""Of what is declared in the cluster, by plural: all of them, and one. RBAC's own rights on the objects."""
 SELF = Right("", "", Scope.ANYBODY)
 PUBLIC = Right("", "", Scope.NOBODY)
 
@@ -78,5 +80,7 @@ RIGHTS: Mapping[Right, str] = {
     EVENTS: "follow the events that applications publish",
     LISTEN: "hear what is broadcast to topics",
     SPEAK: "send messages to topics and users",
+    **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
+    **{to_get: f"see one of the {plural} that are declared" for plural, (_, to_get) in DECLARED.items()},
 }
 """Every right there is, and what it lets one do."""

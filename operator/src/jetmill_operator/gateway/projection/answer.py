@@ -91,6 +91,8 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Sequences that the ledger has and the projection has not."""
     seconds: float
     """For how long it has not been up to date, as far as is known; grows while NATS is away."""
+    complete: bool = True
+    """It has been up to date since it was opened or begun anew; before, lists lack what was not read yet."""
 
 
 class EndedJob(msgspec.Struct, frozen=True, array_like=True):

@@ -43,6 +43,7 @@ class _Space:
         self.reader = Reader(store, self.index, self.lock, name=name, ns=ns)
         self.head = seq
         self.current_at = time.monotonic()
+        self.complete = False
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def write(self, entries: Sequence[Entry]) -> None:
@@ -69,6 +70,7 @@ class _Space:
         with self.lock:
             self.index.clear()
         self.head = 0
+        self.complete = False
 
 
 class Projection:
@@ -188,10 +190,14 @@ class Projection:
         """How far behind the ledger it is, by what the ingest saw of it last."""
         space = self._spaces.get(namespace)
         if space is None:
-            return Lag(records=0, seconds=0.0)
+            return Lag(records=0, seconds=0.0, complete=False)
         records = max(0, space.head - space.index.seq)
         age = time.monotonic() - space.current_at
-        return Lag(records=records, seconds=age if records or age > _UNHEARD_SECONDS else 0.0)
+        return Lag(
+            records=records,
+            seconds=age if records or age > _UNHEARD_SECONDS else 0.0,
+            complete=space.complete,
+        )
 
     def on_entries(self, callback: OnEntries) -> Callable[[], None]:
         """Call back with (namespace, entries) after each commit; returns the way to stop."""
@@ -250,7 +256,7 @@ class Projection:
         if space is not None:
             space.head = seq
             if space.index.seq >= seq:
-                space.current_at = time.monotonic()
+                space.complete, space.current_at = True, time.monotonic()
 
     def _tell(self, space: _Space) -> None:
         if space.index.seq >= space.head:

@@ -53,6 +53,7 @@ CREATE TABLE tally (
 PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = OFF",  # the ledger is the truth: a file that a power cut breaks is built anew
+    "PRAGMA wal_autocheckpoint = 8192",
     "PRAGMA cache_size = -65536",
     "PRAGMA mmap_size = 2147483648",
     "PRAGMA temp_store = MEMORY",
@@ -70,7 +71,12 @@ NAMESPACES: Final = "SELECT id, name, seq, next_number FROM namespace"
 MARK: Final = "SELECT mark_seq, mark_id, mark_time FROM namespace WHERE id = ?"
 ADVANCE: Final = "UPDATE namespace SET seq = max(seq, ?), next_number = ? WHERE id = ?"
 SET_MARK: Final = "UPDATE namespace SET mark_seq = ?, mark_id = ?, mark_time = ? WHERE id = ?"
-PUT_JOB: Final = f"INSERT OR REPLACE INTO job (ns, {_COLUMNS}) VALUES ({', '.join('?' * 25)})"  # noqa: S608
+_FIXED = ("number", "id", "created", "born")
+PUT_JOB: Final = (
+    f"INSERT INTO job (ns, {_COLUMNS}) VALUES ({', '.join('?' * 25)}) "  # noqa: S608
+    "ON CONFLICT (ns, number) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ") if name not in _FIXED)
+)
 PUT_FACET: Final = (
     "INSERT INTO facet (ns, kind, value, count) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET count = count + excluded.count RETURNING id, count"

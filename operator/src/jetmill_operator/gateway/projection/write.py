@@ -267,7 +267,7 @@ class _Facets:
 
     def move(self, number: int, before: Iterable[Facet], after: Iterable[Facet]) -> None:
         """Change a job's facets."""
-        old, new = set(before), set(after)
+        old, new = set(before), set(after)  # a few at most
         for facet in new - old:
             self.added.setdefault(facet, []).append(number)
         for facet in old - new:

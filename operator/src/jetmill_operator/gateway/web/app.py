@@ -17,7 +17,18 @@ from jetmill_operator.gateway.web.exchange import exchange_of
 from jetmill_operator.gateway.web.guard import check_handlers, guard
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, Problem, explain
-from jetmill_operator.gateway.web.route import creation, dashboard, document, health, job, namespace, session, stream
+from jetmill_operator.gateway.web.route import (
+    creation,
+    dashboard,
+    declaration,
+    document,
+    health,
+    job,
+    listing,
+    namespace,
+    session,
+    stream,
+)
 from jetmill_operator.gateway.web.schema import build_document
 
 log = structlog.get_logger(__name__)
@@ -26,6 +37,8 @@ HANDLERS: Sequence[BaseRouteHandler] = (
     *health.HANDLERS,
     *job.HANDLERS,
     *creation.HANDLERS,
+    *listing.HANDLERS,
+    *declaration.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
     *stream.HANDLERS,

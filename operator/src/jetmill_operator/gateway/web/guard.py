@@ -16,6 +16,7 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import QueryParameter
+from litestar.typing import FieldDefinition
 
 from jetmill.errors import ConfigError, NotFoundError
 from jetmill.protocol.name import is_label
@@ -231,10 +232,22 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             )
 
 
+def _is_several(field: FieldDefinition) -> bool:
+    return field.is_collection or any(inner.is_collection for inner in field.inner_types)
+
+
+def _fields_of(handler: HTTPRouteHandler) -> dict[str, FieldDefinition]:
+    """What a handler takes, and what its dependencies take."""
+    found = dict(handler.parsed_fn_signature.parameters)
+    for provide in handler.resolve_dependencies().values():
+        found |= provide.parsed_fn_signature.parameters
+    return found
+
+
 def known_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
     """The names of the query parameters that a handler takes."""
     names = set()
-    for name, field in handler.parsed_fn_signature.parameters.items():
+    for name, field in _fields_of(handler).items():
         marker = field.kwarg_definition
         if isinstance(marker, QueryParameter):
             names.add(marker.name or name)
@@ -244,7 +257,7 @@ def known_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
 
 
 def _repeatable(handler: HTTPRouteHandler) -> frozenset[str]:
-    found = handler.parsed_fn_signature.parameters.items()
+    found = _fields_of(handler).items()
     return frozenset(
-        getattr(field.kwarg_definition, "name", None) or name for name, field in found if field.is_collection
+        getattr(field.kwarg_definition, "name", None) or name for name, field in found if _is_several(field)
     )
