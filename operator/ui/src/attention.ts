@@ -32,7 +32,7 @@ export function findAttention(known: Known): Finding[] {
 
 function ofDeclarations(declarations: Declaration[]): Finding[] {
   return declarations.flatMap((declaration): Finding[] => {
-    const name = declaration.metadata.name;
+    const name = declaration.name;
     const ready = declaration.status?.conditions?.find((condition) => condition.type === "Ready");
     if (ready?.status !== "False") return [];
     return [{ code: "not_ready", tone: "bad", text: `Job ${name} is not ready`, detail: ready.message ?? ready.reason ?? "", to: [`declarations/${name}`] }];

@@ -55,7 +55,6 @@ function change(row: JobRow, event: JobEvent): JobRow {
     worker: event.worker ?? row.worker ?? null,
     started: began ? event.time : (row.started ?? null),
     ended: FINAL.has(event.state) || event.state === "retrying" ? event.time : null,
-    errorType: event.error?.type ?? (event.state === "running" || event.state === "succeeded" ? null : (row.errorType ?? null)),
-    errorMessage: event.error?.message ?? (event.state === "running" || event.state === "succeeded" ? null : (row.errorMessage ?? null)),
+    error: event.error ?? row.error ?? null,
   };
 }

@@ -30,7 +30,7 @@ test("a few failures are no rate", () => {
 
 test("a Job that is not ready stands first, with what its condition says", () => {
   const conditions = [{ type: "Ready", status: "False" as const, reason: "ImagePullFailed", message: "no such image" }];
-  const declaration = { metadata: { name: "mail", namespace: "shop" }, spec: {}, status: { conditions } };
+  const declaration = { name: "mail", namespace: "shop", spec: {}, status: { conditions } };
   const found = findAttention({ ...quiet, dead: 1, declarations: [declaration] });
   expect(found[0]).toMatchObject({ code: "not_ready", tone: "bad", detail: "no such image" });
 });

@@ -45,7 +45,7 @@ test("an event changes its row and no other, and says when a run began and ended
   const failed = patch(running, [
     makeEvent("a", { state: "failed", seq: 8, time: "2026-01-01T00:00:09Z", error: { type: "ValueError", message: "no" } }),
   ]);
-  expect(failed[0]).toMatchObject({ state: "failed", started: "2026-01-01T00:00:05Z", ended: "2026-01-01T00:00:09Z", errorType: "ValueError" });
+  expect(failed[0]).toMatchObject({ state: "failed", started: "2026-01-01T00:00:05Z", ended: "2026-01-01T00:00:09Z", error: { type: "ValueError" } });
 });
 
 test("of several events of one job the last counts, and old ones change nothing", () => {

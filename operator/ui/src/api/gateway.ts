@@ -1,7 +1,7 @@
 // The gateway's routes that the page uses, each by a function; nothing else of the page knows a path.
 
 import { ask, type Answer } from "./client";
-import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
+import type { Bucket, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
 
 export interface Access {
   user: string;
@@ -46,14 +46,14 @@ export function listJobs(namespace: string, params: URLSearchParams, signal?: Ab
 export async function countJobs(namespace: string, params: URLSearchParams, signal?: AbortSignal): Promise<number> {
   const all = new URLSearchParams(params);
   all.set("namespace", namespace);
-  return (await ask<{ count: number }>("jobs/count", { params: all, signal })).body.count;
+  return (await ask<{ count: number }>("count", { params: all, signal })).body.count;
 }
 
 export async function groupJobs(namespace: string, by: string, params: URLSearchParams, signal?: AbortSignal): Promise<Group[]> {
   const all = new URLSearchParams(params);
   all.set("namespace", namespace);
   all.set("by", by);
-  return (await ask<{ items: Group[] }>("jobs/groups", { params: all, signal })).body.items;
+  return (await ask<{ items: Group[] }>("groups", { params: all, signal })).body.items;
 }
 
 export async function getJob(id: string, namespace: string, signal?: AbortSignal): Promise<Job> {
@@ -78,10 +78,6 @@ export function readLine(seq: number, time: string, data: Partial<LogLine> | nul
   return { seq, time, level, message, attempt, fields };
 }
 
-export async function getWhy(id: string, namespace: string, signal?: AbortSignal): Promise<Cause[]> {
-  return (await ask<{ items: Cause[] }>(`jobs/${id}/why`, { params: { namespace }, signal })).body.items;
-}
-
 export type Action = "cancel" | "retry" | "discard";
 
 export async function act(action: Action, id: string, namespace: string): Promise<number> {
@@ -90,7 +86,7 @@ export async function act(action: Action, id: string, namespace: string): Promis
 
 export async function getStats(
   namespace: string,
-  options: { since: string; until?: string; stepSeconds: number; job?: string | undefined },
+  options: { since: string; step: number; job?: string | undefined },
   signal?: AbortSignal,
 ): Promise<Bucket[]> {
   return (await ask<{ items: Bucket[] }>("stats", { params: { namespace, ...options }, signal })).body.items;
@@ -105,7 +101,11 @@ export async function listWorkers(namespace: string, signal?: AbortSignal): Prom
 }
 
 export interface Declaration {
-  metadata: { name: string; namespace: string; generation?: number; creationTimestamp?: string; labels?: Record<string, string> };
+  name: string;
+  namespace: string;
+  generation?: number;
+  created?: string;
+  deleting?: boolean;
   spec: Record<string, unknown>;
   status?: { conditions?: Condition[]; [more: string]: unknown };
 }

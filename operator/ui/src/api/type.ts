@@ -40,8 +40,7 @@ export interface JobRow {
   updated: Time;
   started?: Time | null;
   ended?: Time | null;
-  errorType?: string | null;
-  errorMessage?: string | null;
+  error?: ErrorInfo | null;
   seq: number;
 }
 

@@ -77,7 +77,7 @@ export function Declarations() {
               </thead>
               <tbody>
                 {data.map((declared) => (
-                  <Row key={declared.metadata.name} declared={declared} />
+                  <Row key={declared.name} declared={declared} />
                 ))}
               </tbody>
             </table>
@@ -89,7 +89,7 @@ export function Declarations() {
 }
 
 function Row({ declared }: { declared: Declared }) {
-  const name = declared.metadata.name;
+  const name = declared.name;
   const queue = queues.value?.find((one) => one.job === name);
   const ready = readyOf(declared);
   const handler = declared.spec["handler"];
@@ -108,7 +108,7 @@ function Row({ declared }: { declared: Declared }) {
       <td class="right number">{queue ? whole(queue.delayed) : "–"}</td>
       <td class="number">{workersOf(declared, queue?.workers)}</td>
       <td style={{ minWidth: "100px" }}>{queue && <Meter part={queue.busy} all={queue.slots} label={`Busy slots of ${name}`} />}</td>
-      <td class="small"><Ago at={declared.metadata.creationTimestamp} /></td>
+      <td class="small"><Ago at={declared.created} /></td>
     </tr>
   );
 }
@@ -139,7 +139,7 @@ export function Declaration({ name }: { name: string }) {
 }
 
 function Whole({ declared }: { declared: Declared }) {
-  const name = declared.metadata.name;
+  const name = declared.name;
   const queue = queues.value?.find((one) => one.job === name);
   const scaling = declared.status?.["scaling"] as { desired: number; reason: string; message: string; time: string } | undefined;
   return (
@@ -151,7 +151,7 @@ function Whole({ declared }: { declared: Declared }) {
         <h1>{name}</h1>
         <Readiness declared={declared} />
         <div class="end">
-          <Copy text={`kubectl get jmj ${shell(name)} --namespace ${shell(declared.metadata.namespace)} --output yaml`} label="Copy as a command">kubectl</Copy>
+          <Copy text={`kubectl get jmj ${shell(name)} --namespace ${shell(declared.namespace)} --output yaml`} label="Copy as a command">kubectl</Copy>
           <a class="button" href={href("jobs", `job=${name}`)}>Its jobs</a>
           <a class="button" href={href("jobs", `job=${name}&state=failed`)}>Failed ones</a>
         </div>
@@ -169,7 +169,7 @@ function Whole({ declared }: { declared: Declared }) {
       </div>
       <Conditions conditions={declared.status?.conditions ?? []} />
       <section class="sheet">
-        <header><h2>Spec</h2><span class="faint small">generation {declared.metadata.generation ?? "–"}</span></header>
+        <header><h2>Spec</h2><span class="faint small">generation {declared.generation ?? "–"}</span></header>
         <div class="inner"><Json value={declared.spec} label="Spec" /></div>
       </section>
     </>
@@ -214,7 +214,7 @@ function Throughput({ name }: { name: string }) {
   const { data, reload } = useLoad(`stats/${place}/${name}`, async (signal) => {
     const until = Date.now();
     const since = until - HOUR * 60_000;
-    return fill(await getStats(place, { since: new Date(since).toISOString(), stepSeconds: 60, job: name }, signal), since, until, 60);
+    return fill(await getStats(place, { since: new Date(since).toISOString(), step: 60, job: name }, signal), since, until, 60);
   });
   const again = useThrottle(reload, 3000);
   useLive<JobEvent>(`jobs:${name}`, { onItems: again, onGap: again });

@@ -2,9 +2,10 @@
 // does not run. Read from the ledger itself, so that it is never behind.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Action, getJob, getPayload, getResult, getWhy, readLine } from "../api/gateway";
+import { type Action, getJob, getPayload, getResult, readLine } from "../api/gateway";
 import { address, ProblemError } from "../api/client";
 import type { Job, JobEvent, LogLine, Progress, Told, Transition } from "../api/type";
+import { findCauses } from "../cause";
 import { useLoad, useThrottle } from "../load";
 import { Copy, Json } from "../part/code";
 import { Course } from "../part/course";
@@ -15,6 +16,8 @@ import { OPEN, StateBadge, toneOf } from "../part/state";
 import { Ago, Clock, Span } from "../part/time";
 import { href } from "../route";
 import { actOnOne, allowed, applies } from "../store/act";
+import { now } from "../store/clock";
+import { queues, workers } from "../store/glance";
 import { useLive } from "../store/live";
 import { may, namespace } from "../store/session";
 import { span, millis } from "../time";
@@ -155,21 +158,17 @@ function Failure({ job }: { job: Job }) {
   );
 }
 
-/** Why it is not running: asked anew every few seconds while it waits. */
 function Why({ job }: { job: Job }) {
-  const { data, error, reload } = useLoad(`why/${job.id}/${job.history.length}`, (signal) => getWhy(job.id, job.namespace, signal));
-  useEffect(() => {
-    const timer = setInterval(() => !document.hidden && reload(), 5000);
-    return () => clearInterval(timer);
-  }, [reload]);
-  if (error || !data?.length) return null;
+  const queue = queues.value?.find((one) => one.job === job.job);
+  const causes = findCauses({ job, queue, workers: workers.value ?? [], now: now.value });
+  if (!causes.length) return null;
   return (
     <div class="notice" data-tone="calm">
       <Icon name="clock" />
       <div class="grow">
         <strong>Why it is not running</strong>
         <ul class="causes">
-          {data.map((cause) => (
+          {causes.map((cause) => (
             <li key={cause.code} data-code={cause.code}>
               <div>
                 {cause.text}
@@ -179,6 +178,7 @@ function Why({ job }: { job: Job }) {
           ))}
         </ul>
       </div>
+      <Copy text={`jetmill why ${job.id} --namespace ${shell(job.namespace)}`} label="Copy as a command">jetmill why</Copy>
     </div>
   );
 }

@@ -219,11 +219,11 @@ export function Jobs() {
 }
 
 function Detail({ row }: { row: JobRow }) {
-  if (row.errorType && row.state !== "succeeded") {
+  if (row.error && ["failed", "retrying", "discarded"].includes(row.state)) {
     return (
-      <span class="soft" title={`${row.errorType}: ${row.errorMessage ?? ""}`}>
+      <span class="soft" title={`${row.error.type}: ${row.error.message}`}>
         {row.reason && row.reason !== "exhausted" ? <b>{row.reason} </b> : null}
-        <span class="mono">{row.errorType.split(".").at(-1)}</span> {row.errorMessage}
+        <span class="mono">{row.error.type.split(".").at(-1)}</span> {row.error.message}
       </span>
     );
   }

@@ -29,7 +29,7 @@ export function Overview() {
   const stats = useLoad(`stats/${name}/${look.minutes}/${gaps.value}`, async (signal) => {
     const until = Date.now();
     const since = until - look.minutes * 60_000;
-    const found = await getStats(name, { since: new Date(since).toISOString(), stepSeconds: look.stepSeconds }, signal);
+    const found = await getStats(name, { since: new Date(since).toISOString(), step: look.stepSeconds }, signal);
     return fill(found, since, until, look.stepSeconds);
   });
   const states = useLoad(`states/${name}/${gaps.value}`, (signal) => groupJobs(name, "state", NONE, signal));
