@@ -73,9 +73,15 @@ async def install(kube: KubeCluster, manifests: Iterable[Manifest]) -> None:
         await kube.apply(KINDS[body["kind"]], body, manager="helm")
 
 
-async def request_token(rest: Rest, namespace: str, account: str, *, pod: Body | None = None) -> str:
-    """A token of a ServiceAccount for ten minutes, as the kubelet asks for one if a pod is given."""
+async def request_token(
+    rest: Rest, namespace: str, account: str, *, pod: Body | None = None, audience: str = ""
+) -> str:
+    """A token of a ServiceAccount for ten minutes, as the kubelet asks for one if a pod is given; without an audience
+    it is for the API server itself.
+    """
     spec: Body = {"expirationSeconds": 600}
+    if audience:
+        spec["audiences"] = [audience]
     if pod is not None:
         meta = pod["metadata"]
         spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}

@@ -34,6 +34,7 @@ def test_a_time_in_any_zone_is_the_moment_it_means() -> None:
         ({"at": "2030"}, "at"),
         ({"delay": -1}, "delay"),
         ({"delay": float("nan")}, "delay"),
+        ({"delay": 1e300}, "delay"),
         ({"delay": True}, "delay"),
         ({"delay": 1, "at": datetime(2030, 1, 1, tzinfo=UTC)}, "at"),
         ({"timeout": 0}, "timeout"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from jetmill.client.concurrency import ConcurrencyPolicy
 
 MAX_KEY_CHARACTERS = 256
+MAX_SECONDS = 3_153_600_000.0
+"""A hundred years. A moment further away than dates go would be written, and nobody could read the job any more."""
 
 
 class CallKeywords(TypedDict, total=False):
@@ -129,8 +130,12 @@ def parse_time(value: datetime, *, field: str) -> datetime:
 def seconds_of(value: float | timedelta, *, field: str) -> float:
     """Seconds of a number or a timedelta; refused are negative ones, and what is no number."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
-        raise InputError(f"{field}: {value!r}", field=field, cure="seconds, not less than 0, or a timedelta")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_SECONDS:
+        raise InputError(
+            f"{field}: {value!r}",
+            field=field,
+            cure="0 to a hundred years, in seconds or as a timedelta",
+        )
     return float(seconds)
 
 

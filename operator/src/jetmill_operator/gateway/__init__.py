@@ -1,0 +1,1 @@
+"""The gateway: REST, live streams and the dashboard, over HTTP."""

@@ -1,0 +1,86 @@
+"""What a route needs: a verb on one of our resources, as RBAC writes it.
+
+The resources are the plurals of our CRDs with subresources that no API server serves: RBAC takes any text, so `kubectl
+create role --verb=get --resource=jobs.jetmill.dev/runs` and `kubectl auth can-i` know them. `RIGHTS` is the whole list;
+`docs/gateway.md` shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+GROUP = "jetmill.dev"
+
+
+class Scope(StrEnum):
+    """How far a right reaches, and who finds out of which Job it is asked."""
+
+    NAMESPACE = "namespace"
+    """The whole namespace: nothing less is enough."""
+    JOB = "job"
+    """One Job is enough (`resourceNames`): that of the job whose id is in the path."""
+    BODY = "body"
+    """One Job is enough: the one that the request's body names, which the handler asks for."""
+    ANYBODY = "anybody"
+    """No right but to be somebody."""
+    NOBODY = "nobody"
+    """Nobody is asked who they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a route declares as `opt={"right": …}`."""
+
+    verb: str
+    resource: str
+    """`jobs/runs`: resource and, where there is one, subresource."""
+    scope: Scope = Scope.NAMESPACE
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}" if self.resource else str(self.scope)
+
+
+READ = Right("get", "jobs/runs", Scope.JOB)
+PAYLOAD = Right("get", "jobs/payload", Scope.JOB)
+RESULT = Right("get", "jobs/result", Scope.JOB)
+LOGS = Right("get", "jobs/logs", Scope.JOB)
+CREATE = Right("create", "jobs/runs", Scope.BODY)
+CANCEL = Right("create", "jobs/cancel", Scope.JOB)
+RETRY = Right("create", "jobs/retry", Scope.JOB)
+DISCARD = Right("create", "jobs/discard", Scope.JOB)
+RESCHEDULE = Right("create", "jobs/reschedule", Scope.JOB)
+LIST = Right("list", "jobs/runs")
+WATCH = Right("watch", "jobs/runs")
+WORKERS = Right("list", "jobs/workers")
+QUEUES = Right("list", "jobs/queues")
+EVENTS = Right("watch", "jobs/events")
+LISTEN = Right("watch", "jobs/messages")
+SPEAK = Right("create", "jobs/messages")
+DECLARED = {plural: (Right("list", plural), Right("get", plural)) for plural in ("jobs", "scheduledjobs", "webhooks")}
+"""Of what is declared in the cluster, by plural: all of them, and one. RBAC's own rights on the objects."""
+SELF = Right("", "", Scope.ANYBODY)
+PUBLIC = Right("", "", Scope.NOBODY)
+
+RIGHTS: Mapping[Right, str] = {
+    READ: "see a job: its state, its history, who enqueued it",
+    PAYLOAD: "see what a job was called with",
+    RESULT: "see what it returned",
+    LOGS: "read its log lines and progress",
+    CREATE: "enqueue jobs",
+    CANCEL: "cancel a job",
+    RETRY: "enqueue a finished job once more",
+    DISCARD: "give a failed job up for good",
+    RESCHEDULE: "move a scheduled job to another time",
+    LIST: "list, count and search jobs",
+    WATCH: "follow jobs as they happen",
+    WORKERS: "see the worker processes",
+    QUEUES: "see how much waits",
+    EVENTS: "follow the events that applications publish",
+    LISTEN: "hear what is broadcast to topics",
+    SPEAK: "send messages to topics and users",
+    **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
+    **{to_get: f"see one of the {plural} that are declared" for plural, (_, to_get) in DECLARED.items()},
+}
+"""Every right there is, and what it lets one do."""

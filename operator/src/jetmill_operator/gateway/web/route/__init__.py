@@ -1,0 +1,1 @@
+"""The routes, one module for each resource; every handler declares its right."""

@@ -1,0 +1,71 @@
+"""uvicorn, started from code: one process, no access log of its own (it prints queries, and tokens may be in them)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from jetmill.errors import ConfigError
+from jetmill_operator.gateway.settings import GatewaySettings
+from jetmill_operator.gateway.web.front import Application
+from jetmill_operator.gateway.web.socket import StreamProtocol
+
+MAX_FRAME_BYTES = 65_536
+MAX_CONNECTIONS = 4_096
+BACKLOG = 1_024
+
+
+class Server(uvicorn.Server):
+    """A uvicorn that leaves signals to its process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing: who runs it says when it is to stop."""
+        yield
+
+    def stop(self) -> None:
+        """Take nothing new, close websockets with 1012, let requests under way end."""
+        self.should_exit = True
+
+
+def make_server(app: Application, settings: GatewaySettings) -> Server:
+    """Build the server, as it was measured to be good for websockets."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        http="httptools",
+        ws=StreamProtocol,
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
+    return Server(config)
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Listen; ConfigError if that is not possible."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as err:
+        raise ConfigError(
+            f"cannot listen on {host} port {port}: {err}",
+            cure="see JETMILL_GATEWAY_HOST and JETMILL_GATEWAY_PORT",
+        ) from err
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's own
+    return listener

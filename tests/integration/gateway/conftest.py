@@ -1,0 +1,71 @@
+"""A gateway over a real nats-server; who may what is in a table."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from jetmill.bus.connect import BusOptions, connect
+from jetmill.bus.ports import Bus
+from jetmill.client.client import Client
+from jetmill_operator.gateway.access.identity import Identity
+from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, declare, serve
+from support.nats import NatsServer
+
+READS = ("get jobs/runs", "list jobs/runs", "watch jobs/runs", "list jobs/workers", "list jobs/queues", "get jobs/logs")
+WRITES = (
+    "create jobs/runs",
+    "create jobs/cancel",
+    "create jobs/retry",
+    "create jobs/discard",
+    "create jobs/reschedule",
+)
+SECRETS = ("get jobs/payload", "get jobs/result")
+
+
+@pytest.fixture(scope="session")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with NatsServer.start(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
+    bus = await connect(BusOptions(url=nats.url, namespace=NAMESPACE))
+    await declare(bus, "mail", "report")
+    yield bus
+    await bus.link.close()
+
+
+@pytest.fixture
+def sdk(bus: Bus) -> Client:
+    return Client(bus=bus)
+
+
+@pytest.fixture
+def reviewer() -> TableReviewer:
+    """A viewer, an editor, somebody of another namespace, one who may only mail, an administrator."""
+    reviewer = TableReviewer()
+    for name in ("viewer", "editor", "stranger", "mailer", "admin", "nobody"):
+        reviewer.tokens[f"token-of-{name}"] = Identity(name=name, groups=("system:authenticated",))
+    reviewer.allow("viewer", *READS)
+    reviewer.allow("editor", *READS, *WRITES)
+    reviewer.allow("stranger", *READS, *WRITES, *SECRETS, namespace=OTHER)
+    reviewer.allow("mailer", *READS, *WRITES, *SECRETS, job="mail")
+    for namespace in (NAMESPACE, OTHER):
+        reviewer.allow("admin", *READS, *WRITES, *SECRETS, namespace=namespace)
+    return reviewer
+
+
+@pytest.fixture
+async def gateway(nats: NatsServer, bus: Bus, reviewer: TableReviewer) -> AsyncIterator[RunningGateway]:
+    async with serve(nats.url, reviewer) as running:
+        yield running
+
+
+@pytest.fixture
+async def local(nats: NatsServer, bus: Bus) -> AsyncIterator[RunningGateway]:
+    """One that asks nobody who they are."""
+    async with serve(nats.url, None) as running:
+        yield running

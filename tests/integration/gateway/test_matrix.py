@@ -1,0 +1,162 @@
+"""Who gets in where: every route that there is, by everybody that there may be, made from the table of routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from litestar import get
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+
+from jetmill.client.client import Client
+from jetmill.errors import ConfigError
+from jetmill_operator.gateway.access.right import RIGHTS, Right, Scope
+from jetmill_operator.gateway.web.app import HANDLERS
+from jetmill_operator.gateway.web.guard import LOGIN, right_of
+from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, parameters, serve
+from support.nats import NatsServer
+
+ROUTES = [
+    pytest.param(one, method, path, id=f"{method} {path}")
+    for one in HANDLERS
+    if isinstance(one, HTTPRouteHandler)
+    for path in sorted(one.paths)
+    for method in sorted(one.http_methods)
+]
+BODIES: dict[str, Any] = {
+    "/api/v1/jobs": {"job": "mail"},
+    "/api/v1/jobs/bulk": {"jobs": [{"job": "mail"}]},
+    "/api/v1/jobs/{job_id:str}/reschedule": {"delaySeconds": 60},
+    "/api/v1/session": {"token": "garbage"},
+}
+REFUSED = (401, 403, 404)
+
+
+async def ask(
+    gateway: RunningGateway, who: str, method: str, path: str, *, job_id: str, namespace: str = NAMESPACE
+) -> int:
+    """The status that somebody gets; their token is `who`, "" for none."""
+    body = {"json": BODIES[path]} if path in BODIES else {}
+    query = {"namespace": namespace} if path.startswith("/api/v1/") and _has_namespace(path, method) else {}
+    async with gateway.client(who) as client:
+        response = await client.request(
+            method,
+            parameters(path, {"job_id": job_id}),
+            params=query,
+            **body,
+        )
+    return response.status_code
+
+
+def _has_namespace(path: str, method: str) -> bool:
+    found = next(one for one in HANDLERS if path in one.paths and method in getattr(one, "http_methods", ()))
+    return needed(found).scope in (Scope.NAMESPACE, Scope.JOB, Scope.BODY)
+
+
+def needed(handler: BaseRouteHandler) -> Right:
+    right = right_of(handler)
+    assert right is not None, f"{handler} declares no right"
+    return right
+
+
+def may(reviewer: TableReviewer, user: str, right: Right, *, namespace: str, job: str) -> bool:
+    return any((user, right.verb, right.resource, namespace, one) in reviewer.grants for one in ("", job))
+
+
+@pytest.mark.parametrize(("handler", "method", "path"), ROUTES)
+async def test_without_an_accepted_token_nobody_gets_in(
+    gateway: RunningGateway, reviewer: TableReviewer, handler: HTTPRouteHandler, method: str, path: str
+) -> None:
+    right = needed(handler)
+    for token in ("", "garbage", "expired", "for-another-audience"):
+        status = await ask(gateway, token, method, path, job_id="x")
+        if right.scope is Scope.NOBODY and not handler.opt.get(LOGIN):
+            assert status == 200
+        else:
+            assert status == 401, (token, status)
+
+
+USERS = ("viewer", "editor", "stranger", "mailer", "admin", "nobody")
+
+
+@pytest.mark.parametrize(("handler", "method", "path"), ROUTES)
+async def test_each_gets_in_just_where_a_right_says_so(
+    gateway: RunningGateway, reviewer: TableReviewer, sdk: Client, handler: HTTPRouteHandler, method: str, path: str
+) -> None:
+    right = needed(handler)
+    for user in USERS:
+        if not right.resource:
+            status = await ask(gateway, f"token-of-{user}", method, path, job_id="x")
+            assert status == (401 if handler.opt.get(LOGIN) else 204 if method == "DELETE" else 200)
+            continue
+        for namespace in (NAMESPACE, OTHER):
+            for job in ("mail", "report"):
+                await _check(gateway, reviewer, sdk, handler, method, path, user=user, namespace=namespace, job=job)
+
+
+async def _check(
+    gateway: RunningGateway,
+    reviewer: TableReviewer,
+    sdk: Client,
+    handler: HTTPRouteHandler,
+    method: str,
+    path: str,
+    *,
+    user: str,
+    namespace: str,
+    job: str,
+) -> None:
+    right = needed(handler)
+    if right.scope is Scope.BODY and job != "mail":
+        return  # the bodies name the Job mail
+    job_id = (await sdk.enqueue(job)).id if namespace == NAMESPACE else "absent"
+    status = await ask(gateway, f"token-of-{user}", method, path, job_id=job_id, namespace=namespace)
+    allowed = may(reviewer, user, right, namespace=namespace, job=job)
+    if right.scope is Scope.NAMESPACE:
+        allowed = may(reviewer, user, right, namespace=namespace, job="")
+    if right.scope is Scope.JOB and namespace == OTHER:
+        assert status == (403 if _sees(reviewer, user, namespace, "") and not allowed else 404)
+    elif allowed or path.endswith("/bulk"):
+        assert status not in REFUSED or (status == 404 and namespace == OTHER), (status, user, namespace, job)
+    elif right.scope is Scope.JOB:
+        assert status == (403 if _sees(reviewer, user, namespace, job) else 404), (status, user, namespace, job)
+    else:
+        assert status == 403, (status, user, namespace, job)
+
+
+def _sees(reviewer: TableReviewer, user: str, namespace: str, job: str) -> bool:
+    return any((user, "get", "jobs/runs", namespace, one) in reviewer.grants for one in {"", job})
+
+
+async def test_what_one_may_not_see_is_answered_as_what_is_not_there(gateway: RunningGateway, sdk: Client) -> None:
+    handle = await sdk.enqueue("report")
+    async with gateway.client("token-of-mailer") as client:
+        hidden = (await client.get(f"/api/v1/jobs/{handle.id}")).json()
+        absent = (await client.get("/api/v1/jobs/not-there")).json()
+    for body in (hidden, absent):
+        body.pop("instance")
+    assert hidden["detail"].replace(handle.id, "") == absent["detail"].replace("not-there", "")
+    assert {**hidden, "detail": ""} == {**absent, "detail": ""}
+
+
+async def test_in_bulk_each_job_is_judged_by_its_own_right(gateway: RunningGateway) -> None:
+    async with gateway.client("token-of-mailer") as client:
+        response = await client.post("/api/v1/jobs/bulk", json={"jobs": [{"job": "report"}, {"job": "mail"}]})
+    refused, accepted = response.json()["items"]
+    assert refused["problem"]["status"] == 403
+    assert accepted["created"]
+
+
+async def test_a_handler_without_a_declared_right_does_not_start(nats: NatsServer) -> None:
+    @get("/api/v1/forgotten")
+    async def forgotten() -> str:
+        return "open to all"
+
+    with pytest.raises(ConfigError, match="without a declared right"):
+        async with serve(nats.url, None, more=[forgotten]):
+            pass
+
+
+def test_every_right_that_a_route_declares_is_in_the_table() -> None:
+    declared = {needed(handler) for handler in HANDLERS if needed(handler).resource}
+    assert declared <= RIGHTS.keys()
