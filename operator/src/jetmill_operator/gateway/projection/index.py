@@ -105,8 +105,9 @@ class Index:
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Forget jobs."""
+        gone = Bits.of(numbers)
         for bits in (self.alive, *self.faces.values(), *self.heavy.values()):
-            bits.remove(numbers)
+            bits.cut(gone)
         first = next(iter(self.alive.first(1)), None)
         if first is not None:
             for column in (self._born, self._created, self._seq, self._updated):
