@@ -86,6 +86,8 @@ def _declare_handlers(registry: Registry, gate: asyncio.Event, healed: asyncio.E
     @job(registry=registry, name="send-email")
     async def send_email(to: str, ctx: JobContext) -> dict[str, str]:
         ctx.log(f"sending to {to}")
+        if to == "nobody":
+            raise LookupError("there is nobody of that name")
         return {"sent": to}
 
     @job(registry=registry, name="import-orders")

@@ -53,8 +53,10 @@ async def test_a_page_that_the_gateway_cannot_answer_says_why_and_recovers(
 
         window.allowed.append("503")
         await window.page.route("**/api/v1/jobs**", refuse)
-        await window.page.route("**/api/v1/stats**", refuse)
+        for name in ("stats", "groups", "deadletters", "count"):
+            await window.page.route(f"**/api/v1/{name}**", refuse)
         await window.open(path)
+        await window.find(".content h1")
         if path != "workers":  # which come by the stream
             await window.see("NATS cannot be reached")
             await window.see("start it")
