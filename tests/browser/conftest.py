@@ -16,12 +16,24 @@ from jetmill.client.client import Client
 from jetmill.client.declaration import Registry, job
 from jetmill.client.settings import ClientSettings
 from jetmill.worker import JobContext, Worker, WorkerSettings
+from jetmill_operator.cluster.local import LocalCluster
+from jetmill_operator.cluster.ports import JOB
 from jetmill_operator.gateway.access.identity import Identity
 from support.browser import Window, find_chromium, open_window
+from support.declare import make_body
 from support.gateway import NAMESPACE, RunningGateway, TableReviewer, declare, serve
 from support.nats import NatsServer
 
-READS = ("get jobs/runs", "list jobs/runs", "watch jobs/runs", "list jobs/workers", "list jobs/queues", "get jobs/logs")
+READS = (
+    "list jobs",
+    "get jobs",
+    "get jobs/runs",
+    "list jobs/runs",
+    "watch jobs/runs",
+    "list jobs/workers",
+    "list jobs/queues",
+    "get jobs/logs",
+)
 WRITES = ("create jobs/runs", "create jobs/cancel", "create jobs/retry", "create jobs/discard")
 SECRETS = ("get jobs/payload", "get jobs/result")
 JOBS = ("send-email", "import-orders", "charge")
@@ -74,6 +86,8 @@ def _declare_handlers(registry: Registry, gate: asyncio.Event, healed: asyncio.E
     @job(registry=registry, name="send-email")
     async def send_email(to: str, ctx: JobContext) -> dict[str, str]:
         ctx.log(f"sending to {to}")
+        if to == "nobody":
+            raise LookupError("there is nobody of that name")
         return {"sent": to}
 
     @job(registry=registry, name="import-orders")
@@ -102,16 +116,27 @@ def reviewer() -> TableReviewer:
 
 
 @pytest.fixture
-async def gateway(stage: Stage, reviewer: TableReviewer) -> AsyncIterator[RunningGateway]:
+async def cluster() -> LocalCluster:
+    """What is declared, as the operator left it."""
+    cluster = LocalCluster()
+    for name in JOBS:
+        body = make_body(name, handler=f"tasks:{name.replace('-', '_')}")
+        body["metadata"].pop("uid")
+        await cluster.apply(JOB, body, manager="kubectl")
+    return cluster
+
+
+@pytest.fixture
+async def gateway(stage: Stage, cluster: LocalCluster, reviewer: TableReviewer) -> AsyncIterator[RunningGateway]:
     """One that asks who somebody is."""
-    async with serve(stage.nats.url, reviewer, namespaces=(NAMESPACE,), host="localhost") as running:
+    async with serve(stage.nats.url, reviewer, cluster=cluster, namespaces=(NAMESPACE,)) as running:
         yield running
 
 
 @pytest.fixture
-async def local(stage: Stage) -> AsyncIterator[RunningGateway]:
+async def local(stage: Stage, cluster: LocalCluster) -> AsyncIterator[RunningGateway]:
     """One that asks nobody, as `jetmill dev` has it."""
-    async with serve(stage.nats.url, None, namespaces=(NAMESPACE,)) as running:
+    async with serve(stage.nats.url, None, cluster=cluster, namespaces=(NAMESPACE,)) as running:
         yield running
 
 

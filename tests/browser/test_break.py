@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 from browser.conftest import Open, Stage
+from jetmill_operator.cluster.local import LocalCluster
 from support.gateway import NAMESPACE, serve
 from support.nats import find_free_port
 
 
-async def test_what_happens_while_the_gateway_is_away_is_shown_when_it_is_back(stage: Stage, window_on: Open) -> None:
+async def test_what_happens_while_the_gateway_is_away_is_shown_when_it_is_back(
+    stage: Stage, cluster: LocalCluster, window_on: Open
+) -> None:
     await stage.start_worker()
     handle = await stage.client.enqueue("import-orders")
     port = find_free_port()
-    settings: dict[str, Any] = {"namespaces": (NAMESPACE,), "port": port}
+    settings: dict[str, Any] = {"namespaces": (NAMESPACE,), "port": port, "cluster": cluster}
     async with serve(stage.nats.url, None, **settings) as first:
         opened = window_on(first)
         window = await opened.__aenter__()
@@ -36,9 +39,12 @@ async def test_what_happens_while_the_gateway_is_away_is_shown_when_it_is_back(s
 
 @pytest.mark.parametrize("path", ["", "jobs", "dead", "workers"])
 async def test_a_page_that_the_gateway_cannot_answer_says_why_and_recovers(
-    stage: Stage, window_on: Open, path: str
+    stage: Stage, cluster: LocalCluster, window_on: Open, path: str
 ) -> None:
-    async with serve(stage.nats.url, None, namespaces=(NAMESPACE,)) as running, window_on(running) as window:
+    async with (
+        serve(stage.nats.url, None, cluster=cluster, namespaces=(NAMESPACE,)) as running,
+        window_on(running) as window,
+    ):
         refused = True
 
         async def refuse(route: object) -> None:
@@ -47,8 +53,10 @@ async def test_a_page_that_the_gateway_cannot_answer_says_why_and_recovers(
 
         window.allowed.append("503")
         await window.page.route("**/api/v1/jobs**", refuse)
-        await window.page.route("**/api/v1/stats**", refuse)
+        for name in ("stats", "groups", "deadletters", "count"):
+            await window.page.route(f"**/api/v1/{name}**", refuse)
         await window.open(path)
+        await window.find(".content h1")
         if path != "workers":  # which come by the stream
             await window.see("NATS cannot be reached")
             await window.see("start it")

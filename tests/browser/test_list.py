@@ -69,7 +69,7 @@ async def test_a_group_of_dead_letters_is_given_up_and_another_retried(
 ) -> None:
     await stage.start_worker()
     charges = [await stage.client.enqueue("charge", {"card": str(n)}, max_retries=0) for n in range(3)]
-    wrong = await stage.client.enqueue("send-email", {"nobody": "x"}, max_retries=0)
+    wrong = await stage.client.enqueue("send-email", {"to": "nobody"}, max_retries=0)
     async with window_on(local) as window:
         await window.open("dead")
         group = await window.find("li", "the bank hung up")

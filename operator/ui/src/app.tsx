@@ -212,7 +212,7 @@ function Shell({ children }: { children: ComponentChildren }) {
 export function App() {
   return (
     <>
-      {phase.value === "starting" && <div class="login"><Waiting lines={3} /></div>}
+      {phase.value === "starting" && <main class="login"><h1 class="unseen">Jetmill</h1><Waiting lines={3} /></main>}
       {phase.value === "stranger" && <Login />}
       {phase.value === "broken" && (
         <main class="login">

@@ -35,7 +35,7 @@ interface List {
 
 function askParams(filter: Filter): URLSearchParams {
   const params = filterParams({ ...filter, createdAfter: momentOf(filter.createdAfter, Date.now()), createdBefore: momentOf(filter.createdBefore, Date.now()) });
-  params.set("sort", filter.sort);
+  params.delete("sort"); // the order is the list's alone
   return params;
 }
 
@@ -53,6 +53,7 @@ function useList(filter: Filter, name: string) {
       if (!quiet) setList({ rows: [], cursor: null, busy: true, error: null });
       try {
         const params = askParams(filter);
+        params.set("sort", filter.sort);
         params.set("limit", String(PAGE));
         const { body } = await listJobs(name, params);
         if (current.current !== key) return;
@@ -73,6 +74,7 @@ function useList(filter: Filter, name: string) {
     asking.current = true;
     try {
       const params = askParams(filter);
+      params.set("sort", filter.sort);
       params.set("limit", String(PAGE * 2));
       params.set("cursor", list.cursor);
       const { body } = await listJobs(name, params);

@@ -46,11 +46,10 @@ export function Chart({ label, times, lines, format, height = 210, range, whole 
   }, [times, lines]);
 
   return (
-    <figure class="chart" aria-label={label} role="img">
+    <div class="chart" aria-label={describe(label, lines, format)} role="img">
       <div ref={frame} aria-hidden="true" />
       <div ref={hint} class="hint" hidden />
-      <figcaption class="unseen">{describe(label, lines, format)}</figcaption>
-    </figure>
+    </div>
   );
 }
 

@@ -37,7 +37,7 @@ export function Copy({ text, label, children }: { text: string; label: string; c
     <button
       type="button"
       class="button plain slim"
-      aria-label={label}
+      aria-label={children ? undefined : label}
       title={label}
       onClick={async () => {
         try {
