@@ -151,8 +151,20 @@ async def test_what_is_no_job_of_ours_does_not_keep_the_lag_from_nothing(bus: Bu
         await eventually(lambda: projection.lag(namespace_of(bus)).seconds == 0)
         assert projection.lag(namespace_of(bus)).records == 0
         assert projection.lag(namespace_of(bus)).complete
-        await projection.clear(namespace_of(bus))
-        assert not projection.lag(namespace_of(bus)).complete
+
+
+async def test_until_it_has_read_everything_once_it_says_that_its_lists_lack_something(bus: Bus, path: Path) -> None:
+    await enqueue(bus)
+    projection = await Projection.open(path)
+    ingest = Ingest(projection, bus, namespace=namespace_of(bus))
+    assert not projection.lag(namespace_of(bus)).complete
+    await ingest.begin()
+    lag = projection.lag(namespace_of(bus))
+    assert (lag.complete, lag.records) == (False, 1)
+    await ingest.catch_up(1)
+    lag = projection.lag(namespace_of(bus))
+    assert (lag.complete, lag.records) == (True, 0)
+    await projection.close()
 
 
 async def test_a_record_that_cannot_be_read_is_passed_over(bus: Bus, path: Path) -> None:
