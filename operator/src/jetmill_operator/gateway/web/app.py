@@ -19,6 +19,7 @@ from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, Problem, explain
 from jetmill_operator.gateway.web.route import (
     creation,
+    dashboard,
     declaration,
     document,
     health,
@@ -40,8 +41,9 @@ HANDLERS: Sequence[BaseRouteHandler] = (
     *declaration.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
-    *document.HANDLERS,
     *stream.HANDLERS,
+    *document.HANDLERS,
+    *dashboard.HANDLERS,
 )
 """Every route there is; the matrix of rights is tested from this table."""
 

@@ -36,6 +36,9 @@ STREAM = "stream"
 LOGIN = "login"
 """`opt` of the handler that begins a session: whoever asks is not known yet, and comes from a page of ours."""
 
+ANY_QUERY = "any-query"
+"""`opt` of a handler whose query is read by somebody else: the page's own script."""
+
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let a request in, or raise."""
@@ -209,7 +212,7 @@ def _hide(job_id: str) -> HiddenError:
 
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse a parameter that nobody reads: a filter that was mistyped would give a wrong answer, without a word."""
-    if not isinstance(handler, HTTPRouteHandler):
+    if not isinstance(handler, HTTPRouteHandler) or handler.opt.get(ANY_QUERY):
         return
     known = known_parameters(handler)
     unknown = sorted(set(connection.query_params.keys()) - known)
