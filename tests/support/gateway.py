@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -83,18 +83,18 @@ async def serve(
     )
     given = replace(given, **({"namespaces": (NAMESPACE, OTHER)} | settings))
     own = trunk or await connect_trunk(BusOptions(url=nats_url))
-    parts = build_parts(given, own, reviewer)
-    server = make_server(Front(make_app(parts, more=more), parts), given)
-    listener = open_socket(given.host, given.port)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield RunningGateway(f"http://127.0.0.1:{listener.getsockname()[1]}", parts)
-    finally:
-        server.stop()
-        await serving
-        listener.close()
-        await parts.namespaces.close()
-        await own.close()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(own.close)
+        parts = build_parts(given, own, reviewer)
+        stack.push_async_callback(parts.namespaces.close)
+        server = make_server(Front(make_app(parts, more=more), parts), given)
+        listener = stack.enter_context(open_socket(given.host, given.port))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield RunningGateway(f"http://127.0.0.1:{listener.getsockname()[1]}", parts)
+        finally:
+            server.stop()
+            await serving
 
 
 async def declare(bus: Bus, *jobs: str, **settings: Any) -> None:
