@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed-$(shell { $(PYTHON) --version 2>&1; cat $(PINS); } |
 demo: $(STAMP) ## 200 jobs on a real nats-server, a worker killed in the middle, and the proof (Ctrl-C ends it)
 	$(BIN)/python examples/quickstart/demo.py
 
-test: lint types imports unit chart conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
+test: lint types imports check-page unit chart conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
 
 ##@ The parts of test
 
@@ -50,6 +50,18 @@ conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-serv
 integration: $(STAMP) ## Worker, client, command line and examples, on a real nats-server
 	$(PYTEST) -n 2 tests/integration
 
+##@ The page
+
+.PHONY: page check-page browser
+page: $(STAMP) ## The dashboard's files, made anew where a source changed
+	$(BIN)/python operator/hatch_build.py
+
+check-page: page ## Its types, its pure parts, its weight (TypeScript, vitest)
+	cd operator/ui && PATH="$$PATH:$(abspath $(BIN))" npm run --silent check && PATH="$$PATH:$(abspath $(BIN))" npm test --silent
+
+browser: page $(VENV)/.browser ## The dashboard in a real Chromium on a real gateway (Debian: apt-get install chromium)
+	$(PYTEST) tests/browser $(PYTEST_OPTIONS)
+
 ##@ Beyond test
 
 .PHONY: check-fields
@@ -74,6 +86,10 @@ mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must
 bench: $(VENV)/.bench ## Speed against peers in one run (PostgreSQL from Debian), into build/bench/queue.json
 	cd tests && ../$(BIN)/python -m benchmarks.queue $(if $(ROUNDS),--rounds $(ROUNDS))
 
+.PHONY: bench-gateway
+bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gateway.json (JOBS=, ROUNDS=)
+	cd tests && ../$(BIN)/python -m benchmarks.projection $(if $(JOBS),--jobs $(JOBS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: faults faults-short
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost
 	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 tests/faults
@@ -90,7 +106,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' worker_image/pyproject.to
 # The commit's own time: the same commit gives the same labels.
 IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) \
 	--build-arg CREATED=$(shell git log -1 --format=%cI) \
-	$(foreach name,PYTHON_IMAGE PIP_INDEX_URL PIP_TRUSTED_HOST SOURCE,$(if $($(name)),--build-arg $(name)=$($(name))))
+	$(foreach name,PYTHON_IMAGE NODE_IMAGE PIP_INDEX_URL PIP_TRUSTED_HOST NPM_CONFIG_REGISTRY NODE_EXTRA_CA_CERTS SOURCE,$(if $($(name)),--build-arg $(name)=$($(name))))
 
 .PHONY: images image-worker image-operator
 images: image-worker image-operator ## jetmill/operator and jetmill/worker (DOCKER=..., TAG=dev, IMAGE_PREFIX=jetmill)
@@ -124,7 +140,7 @@ COMPILE := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe -
 requirements: ## Pin requirements/*.in anew (UPGRADE=1: to the newest), with hashes and without addresses
 	$(PYTHON) -m venv build/pin
 	build/pin/bin/pip install --quiet pip-tools
-	cd requirements && for list in dev docs bench chart build worker operator; do \
+	cd requirements && for list in dev docs bench chart browser page build worker operator; do \
 		env -u PIP_FIND_LINKS ../build/pin/bin/$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file $$list.txt $$list.in || exit 1; \
 	done
 
@@ -132,7 +148,7 @@ requirements: ## Pin requirements/*.in anew (UPGRADE=1: to the newest), with has
 
 .PHONY: clean help
 clean: ## Remove what was built, and the environment
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist operator/ui/build operator/ui/node_modules operator/src/jetmill_operator/gateway/page .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## This list
@@ -142,13 +158,16 @@ help: ## This list
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 ...")'
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python has no venv module: on Debian, apt-get install python3-venv"; exit 1; }
-	@rm -f $(VENV)/.installed-* $(VENV)/.docs $(VENV)/.bench $(VENV)/.chart
+	@rm -f $(VENV)/.installed-* $(VENV)/.docs $(VENV)/.bench $(VENV)/.chart $(VENV)/.browser
 	$(PYTHON) -m venv $(if $(wildcard $(BIN)/python),$(if $(filter-out $(shell $(PYTHON) --version),$(shell $(BIN)/python --version 2>&1)),--clear)) $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@# The dashboard is built by Node: the machine's, or one from a wheel.
+	@$(BIN)/python -c 'import sys; sys.path.insert(0, "operator"); import hatch_build; sys.exit(hatch_build.find_node() is None)' \
+		|| $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/page.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e worker_image -e operator
 	@touch $@
 
-# requirements/docs.txt, bench.txt, chart.txt: only for the targets that want them.
+# requirements/docs.txt, bench.txt, chart.txt, browser.txt: only for the targets that want them.
 $(VENV)/.%: requirements/%.txt $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

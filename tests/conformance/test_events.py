@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import pytest
 
 from conformance.place import Place
 from factories import make_job_id
-from jetmill.bus.ports import Bus, TraceLine
+from jetmill.bus.ports import Bus, EventMessage, TraceLine
 from support.wait import eventually, soon
 
 pytestmark = pytest.mark.conformance
@@ -46,6 +48,60 @@ async def test_an_event_is_answered_on_a_later_turn_of_the_loop(bus: Bus) -> Non
     future = bus.events.publish("doc.created", b"{}", event_id="e1")
     assert not future.done()
     await soon(future)
+
+
+async def follow_events(bus: Bus, count: int, *, start: int = 1) -> list[EventMessage]:
+    """The first events from a sequence on, however many lists they come in."""
+    found: list[EventMessage] = []
+    async with asyncio.timeout(30):
+        async with aclosing(aiter_of(bus, start)) as lists:
+            async for events in lists:
+                found += events
+                if len(found) >= count:
+                    break
+    return found
+
+
+def aiter_of(bus: Bus, start: int) -> AsyncGenerator[list[EventMessage]]:
+    return bus.events.follow(start=start)  # type: ignore[return-value]  # every adapter's is a generator
+
+
+async def test_events_are_followed_old_ones_first_then_live(bus: Bus, place: Place) -> None:
+    other = await place.connect()
+    assert await bus.events.last_seq() == 0
+    await bus.events.publish("doc.created", b'{"n":1}', event_id="e1")
+    seen: list[EventMessage] = []
+    async with asyncio.timeout(30):
+        async with aclosing(aiter_of(bus, 1)) as lists:
+            async for events in lists:
+                seen += events
+                if len(seen) == 3:
+                    break
+                number = len(seen) + 1
+                await other.events.publish("doc.changed.late", b'{"n":%d}' % number, event_id=f"e{number}")
+    assert [(event.type, event.data) for event in seen] == [
+        ("doc.created", b'{"n":1}'),
+        ("doc.changed.late", b'{"n":2}'),
+        ("doc.changed.late", b'{"n":3}'),
+    ]
+    assert [event.seq for event in seen] == [1, 2, 3]
+    assert await bus.events.last_seq() == 3
+    assert abs(seen[-1].time - bus.link.now()) < 60_000_000
+
+
+async def test_events_are_followed_from_where_one_wants(bus: Bus) -> None:
+    for number in range(1, 6):
+        await bus.events.publish("doc.created", b"%d" % number, event_id=f"e{number}")
+    assert [event.seq for event in await follow_events(bus, 2, start=4)] == [4, 5]
+
+
+async def test_a_follow_of_events_ends_with_its_bus(bus: Bus) -> None:
+    lists = aiter_of(bus, 1)
+    coming = asyncio.ensure_future(anext(lists))
+    await asyncio.sleep(0)
+    await bus.link.close()
+    with pytest.raises(StopAsyncIteration):
+        await soon(coming)
 
 
 async def test_lines_of_a_job_are_read_oldest_first(bus: Bus, place: Place) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from jetmill.bus.connect import BusOptions, connect_trunk
 from jetmill.bus.ports import Bus, Trunk
 from jetmill.client.settings import ClientSettings
 from jetmill.protocol.record import JobSettings
+from jetmill_operator.cluster.ports import Cluster
 from jetmill_operator.gateway.access.errors import AccessUnavailableError
 from jetmill_operator.gateway.access.identity import Identity
 from jetmill_operator.gateway.access.ports import Question, Reviewer, Verdict
@@ -21,6 +22,7 @@ from jetmill_operator.gateway.settings import GatewaySettings
 from jetmill_operator.gateway.web.app import make_app
 from jetmill_operator.gateway.web.front import Front
 from jetmill_operator.gateway.web.parts import GatewayParts, build_parts
+from jetmill_operator.gateway.web.projecting import run_projection
 from jetmill_operator.gateway.web.server import make_server, open_socket
 
 NAMESPACE = "shop"
@@ -75,7 +77,13 @@ class RunningGateway:
 
 @asynccontextmanager
 async def serve(
-    nats_url: str, reviewer: Reviewer | None = None, *, trunk: Trunk | None = None, more: Any = (), **settings: Any
+    nats_url: str,
+    reviewer: Reviewer | None = None,
+    *,
+    trunk: Trunk | None = None,
+    cluster: Cluster | None = None,
+    more: Any = (),
+    **settings: Any,
 ) -> AsyncIterator[RunningGateway]:
     """Serve on a free port of loopback until the block ends."""
     given = GatewaySettings(
@@ -83,18 +91,24 @@ async def serve(
     )
     given = replace(given, **({"namespaces": (NAMESPACE, OTHER)} | settings))
     own = trunk or await connect_trunk(BusOptions(url=nats_url))
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(own.close)
-        parts = build_parts(given, own, reviewer)
-        stack.push_async_callback(parts.namespaces.close)
+    parts = build_parts(given, own, reviewer)
+    parts.cluster = cluster
+    listener = open_socket(given.host, given.port)
+    try:
         server = make_server(Front(make_app(parts, more=more), parts), given)
-        listener = stack.enter_context(open_socket(given.host, given.port))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield RunningGateway(f"http://127.0.0.1:{listener.getsockname()[1]}", parts)
-        finally:
-            server.stop()
-            await serving
+        async with run_projection(parts):
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                yield RunningGateway(f"http://127.0.0.1:{listener.getsockname()[1]}", parts)
+            finally:
+                parts.backplane.shut()
+                server.stop()
+                await serving
+    finally:
+        listener.close()
+        await parts.backplane.close()
+        await parts.namespaces.close()
+        await own.close()
 
 
 async def declare(bus: Bus, *jobs: str, **settings: Any) -> None:

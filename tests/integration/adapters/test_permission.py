@@ -12,7 +12,7 @@ import pytest
 
 from factories import make_data, make_hint, make_job_id, make_presence, make_settings
 from jetmill.bus.connect import BusOptions, connect
-from jetmill.bus.ports import Bus
+from jetmill.bus.ports import Bus, Message
 from jetmill.client.client import Client
 from jetmill.client.declaration import Registry, job
 from jetmill.client.settings import ClientSettings
@@ -110,6 +110,12 @@ async def test_a_worker_and_a_client_are_refused_nothing_that_they_need(server: 
         assert (await soon(client.wait(running.id))).state is State.CANCELLED
         await admin.admin.apply_job(make_settings(JOB, lease_seconds=1.5))
         assert (await client.status(again.id)).attempt == 2
+        heard: list[Message] = []
+        admin.messages.on_message(heard.append)
+        await admin.admin.all_settings()  # the server has taken the subscription
+        await client.broadcast("news", 1)
+        await client.send_to_user("ada", 1)
+        await eventually(lambda: [message.name for message in heard] == ["news", "ada"])
         await eventually(lambda: presence_is(admin, [worker.id]))
     assert await admin.presence.all() == []
     assert not (await verify(admin)).violations

@@ -15,6 +15,7 @@ subscribe: {
   allow: [
     "_INBOX_operator.>"
     "jm.{{ .namespace }}.wake.*"
+    "jm.{{ .namespace }}.message.>"
   ]
 }
 {{- end -}}
@@ -46,6 +47,7 @@ publish: {
     "jm.{{ .namespace }}.event.>"
     "jm.{{ .namespace }}.wake.*"
     "jm.{{ .namespace }}.cancel.*"
+    "jm.{{ .namespace }}.message.>"
     "$SYS.REQ.USER.INFO"
   ]
   deny: [
@@ -93,6 +95,7 @@ publish: {
     "jm.{{ .namespace }}.event.>"
     "jm.{{ .namespace }}.wake.*"
     "jm.{{ .namespace }}.cancel.*"
+    "jm.{{ .namespace }}.message.>"
     "$SYS.REQ.USER.INFO"
   ]
   deny: [

@@ -31,6 +31,10 @@ def dev(
     grace_seconds: Annotated[
         float, typer.Option("--grace-seconds", min=0, help="How long jobs in hand may run on at the end")
     ] = 30.0,
+    gateway_port: Annotated[
+        int | None,
+        typer.Option("--gateway-port", min=0, max=65_535, help="Of the gateway (8420, or a free one if that is taken)"),
+    ] = None,
 ) -> None:
     """Run Jobs on this machine: nats-server, workers and all, from a folder of manifests; Ctrl-C drains and ends it."""
     from jetmill_operator.dev.screen import Screen
@@ -45,6 +49,7 @@ def dev(
             namespace=None if namespace is None else parse_namespace(namespace),
             once=once,
             grace_seconds=grace_seconds,
+            gateway_port=gateway_port,
         )
         asyncio.run(run_dev(options, Screen(sys.stdout)))
     except JetmillError as err:

@@ -22,7 +22,7 @@ import shlex
 import signal
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,12 +74,15 @@ class DevOptions:
     """Leave when no job is left to be run."""
     grace_seconds: float = 30.0
     """How long jobs in hand may run on at the end."""
+    gateway_port: int | None = None
+    """Of the gateway; None: the usual one or, if that is taken, a free one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _World:
     """What is there while the server runs."""
 
+    trunk: Trunk
     bus: Bus
     cluster: LocalCluster
     team: Team
@@ -94,6 +97,7 @@ class Session:
     def __init__(self, options: DevOptions, screen: Screen) -> None:
         self.options = options
         self.namespace = "default"
+        self.gateway_url = ""
         self._screen = screen
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -158,27 +162,46 @@ class Session:
 
         for listener in (notice, runner.notice, reporter.notice, folder.notice):
             cluster.watch(listener)
-        return _World(bus, cluster, team, folder, runner, reporter)
+        return _World(trunk, bus, cluster, team, folder, runner, reporter)
 
     async def _work(self, world: _World, manifests: Manifests, since: tuple[Stamps, Stamps]) -> None:
         try:
             await world.bus.admin.apply_namespace()
-            await self._apply(world, manifests)
-            await world.team.begin()
-            await run_until_first_ends(
-                world.team.queue.run(),
-                run_scaler(world.team.parts),
-                Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
-                world.runner.run(),
-                self._follow(world, since),
-                self._guard(world.team),
-                self._stop.wait(),
-            )
+            async with self._open_gateway(world):
+                await self._apply(world, manifests)
+                await world.team.begin()
+                await run_until_first_ends(
+                    world.team.queue.run(),
+                    run_scaler(world.team.parts),
+                    Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
+                    world.runner.run(),
+                    self._follow(world, since),
+                    self._guard(world.team),
+                    self._stop.wait(),
+                )
         finally:
             if world.runner.busy:
                 self._screen.say("draining the workers; Ctrl-C again stops them at once")
             await world.team.queue.stop(grace_seconds=1.0)
             await world.runner.stop(grace_seconds=self.options.grace_seconds, hurry=self._hurry)
+
+    @contextlib.asynccontextmanager
+    async def _open_gateway(self, world: _World) -> AsyncIterator[None]:
+        """Serve lists and single jobs over HTTP meanwhile; with `once` nobody would look."""
+        if self.options.once:
+            yield
+            return
+        from jetmill_operator.dev.gateway import open_dev_gateway
+
+        opening = open_dev_gateway(
+            world.trunk,
+            world.cluster,
+            url=self._server.url,
+            namespace=self.namespace,
+            port=self.options.gateway_port,
+        )
+        async with opening as self.gateway_url:
+            yield
 
     async def _apply(self, world: _World, manifests: Manifests, *, code: bool = False) -> None:
         for name in manifests.jobs:
@@ -252,6 +275,8 @@ class Session:
         write_private(self.options.data / "env", "\n".join(lines) + "\n")
         names = list(world.folder.declared)
         self._screen.say(f"ready {self._server.url} (namespace {self.namespace}, Jobs: {', '.join(names) or 'none'})")
+        if self.gateway_url:
+            self._screen.say(f"gateway {self.gateway_url} (what it can do: {self.gateway_url}/api/v1/docs)")
         shown = _find_program()
         example = names[0] if names else "NAME"
         world.reporter.begun = True

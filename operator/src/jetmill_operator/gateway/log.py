@@ -16,6 +16,15 @@ EVENTS: Mapping[str, str] = {
     "request_failed": "A request met a defect of Jetmill; the answer was a 500 with this `request_id`.",
     "audit": "Somebody asked for something that changes: `user`, `right`, `namespace`, `job_id`, `decision` (allowed, "
     "denied), `status`, `request_id`, `client`.",
+    "stream_ended": "A websocket or stream of events ended: `user`, `code`, `reason`, `delivered`, `dropped` (events).",
+    "stream_broke": "A stream of NATS could not be followed for a moment; nothing is lost by it. `namespace`, `error`.",
+    "stream_missing": "A namespace has no streams yet; looked for again. `namespace`.",
+    "stream_went_back": "A stream of NATS is another by now (a backup was restored); clients are told. `namespace`.",
+    "record_not_readable": "A record of the ledger was left out of streams: `seq`, `error`.",
+    "message_not_readable": "A message to clients was no message: `namespace`, `topic`, `error`.",
+    "replay_broke": "What a client missed could not be read; it was told. `namespace`, `error`.",
+    "table_not_read": "Workers or queues could not be looked at; tried again. `namespace`, `table`, `error`.",
     "session_begun": "Somebody logged in from a browser.",
     "session_ended": "And out.",
+    "stream_not_checked": "It could not be asked whether a stream of NATS is still the same. `namespace`, `error`.",
 }

@@ -43,6 +43,9 @@ class GatewaySettings:
     key_file: str = ""
     """A file with at least 32 bytes that seal sessions and tickets (`JETMILL_GATEWAY_KEY_FILE`), the same for all
     gateways of an installation; without, each makes its own, and sessions end with it."""
+    projection: str = ""
+    """A file for the lists (`JETMILL_GATEWAY_PROJECTION`), which this gateway alone uses; without, they are built
+    anew at each start."""
     session_seconds: float = 28_800.0
     """How long a browser stays logged in (`JETMILL_GATEWAY_SESSION_SECONDS`), if its token lasts so long."""
     origins: tuple[str, ...] = ()
@@ -120,6 +123,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "audiences": ("JETMILL_GATEWAY_AUDIENCES", _names, "names"),
     "kubeconfig": ("KUBECONFIG", str, "a path"),
     "key_file": ("JETMILL_GATEWAY_KEY_FILE", str, "a path"),
+    "projection": ("JETMILL_GATEWAY_PROJECTION", str, "a path"),
     "session_seconds": ("JETMILL_GATEWAY_SESSION_SECONDS", float, _NUMBER),
     "origins": ("JETMILL_GATEWAY_ORIGINS", _names, "origins"),
     "proxies": ("JETMILL_GATEWAY_PROXIES", _names, "addresses"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import UNSET, UnsetType
 
@@ -353,11 +353,31 @@ class TraceLine:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class EventMessage:
+    """An event where it lies: a CloudEvent as JSON bytes, of which nothing was checked."""
+
+    type: str
+    seq: int
+    time: int
+    data: bytes
+
+
 class Events(Protocol):
     """Events that applications publish, and what a running job tells: progress and log lines."""
 
     def publish(self, event_type: str, data: bytes, *, event_id: str) -> asyncio.Future[int]:
         """Put an encoded CloudEvent on the bus; the same `event_id` again (within two minutes) is stored once."""
+        ...
+
+    async def last_seq(self) -> int:
+        """The sequence of the newest event, 0 before the first."""
+        ...
+
+    def follow(self, *, start: int = 1) -> AsyncIterator[list[EventMessage]]:
+        """Events in order from sequence `start`, those that are kept still, then live ones as they come. Goes on after
+        a reconnect, skipping and repeating nothing.
+        """
         ...
 
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
@@ -366,6 +386,34 @@ class Events(Protocol):
 
     def traces(self, job_id: str, *, kind: str, live: bool = False) -> AsyncIterator[list[TraceLine]]:
         """What was noted, oldest first; with `live` it goes on as more comes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was sent to those who listen now: to a topic of the application, or to one user."""
+
+    kind: Literal["topic", "user"]
+    name: str
+    """Of the topic, or of the user."""
+    data: bytes
+
+
+class Messages(Protocol):
+    """Messages to people's screens, through every gateway; nothing is kept for who does not listen."""
+
+    def broadcast(self, topic: str, data: bytes) -> None:
+        """Send to all who listen to a topic (one to eight labels joined by dots). DisconnectedError: it was not sent;
+        BusError: too large; InvalidNameError.
+        """
+        ...
+
+    def send_to_user(self, user: str, data: bytes) -> None:
+        """Send to one user, wherever he is connected; errors as of `broadcast`."""
+        ...
+
+    def on_message(self, callback: Callable[[Message], None]) -> Callable[[], None]:
+        """Call back with each message of the namespace; returns the way to stop listening."""
         ...
 
 
@@ -381,6 +429,7 @@ class Bus:
     payloads: Payloads
     signals: Signals
     events: Events
+    messages: Messages
     link: Link
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +16,10 @@ from jetmill.cli.session import Namespace, NatsUrl, Output, connected, run
 from jetmill.errors import JobNotFoundError
 
 if TYPE_CHECKING:
+    from jetmill.bus.ports import Bus
     from jetmill.cli.cause import Cause, Seen
     from jetmill.client.client import Client
+    from jetmill.ledger.verify import Report
 
 
 def why(
@@ -57,7 +60,14 @@ def stats(
     run(command)
 
 
-def verify(namespace: Namespace = None, nats_url: NatsUrl = None, output: Output = Format.TABLE) -> None:
+def verify(
+    projection: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare a gateway's projection too", show_default=False)
+    ] = None,
+    namespace: Namespace = None,
+    nats_url: NatsUrl = None,
+    output: Output = Format.TABLE,
+) -> None:
     """Read the whole ledger and prove the invariants of the protocol; exit 1 on any violation."""
 
     async def command() -> bool:
@@ -69,6 +79,8 @@ def verify(namespace: Namespace = None, nats_url: NatsUrl = None, output: Output
                 report = await verify_ledger(
                     bus, on_progress=lambda seq, last: bar.draw(seq / max(last, 1), f"{seq} of {last}")
                 )
+            if projection is not None:
+                await _compare(bus, report, namespace=client.settings.namespace, path=projection)
         facts: list[tuple[str, object]] = [
             ("jobs", report.jobs),
             ("records", report.records),
@@ -76,6 +88,7 @@ def verify(namespace: Namespace = None, nats_url: NatsUrl = None, output: Output
             ("open", report.open),
             ("without a hint now", report.unhinted),
             ("unreadable", report.unreadable),
+            *([] if report.projected is None else [("in the projection", report.projected)]),
             ("violations", report.violation_count),
         ]
         rows = [(one.id, one.rule, one.sequences, one.text) for one in report.violations]
@@ -85,6 +98,14 @@ def verify(namespace: Namespace = None, nats_url: NatsUrl = None, output: Output
 
     if not run(command):
         raise typer.Exit(Exit.NO)
+
+
+async def _compare(bus: Bus, report: Report, *, namespace: str, path: Path) -> None:
+    from jetmill.cli.hook import compare_projection
+
+    report.projected, findings = await compare_projection(bus, namespace=namespace, path=str(path))
+    for finding in findings:
+        report.add(*finding)
 
 
 def version(output: Output = Format.TABLE) -> None:

@@ -8,6 +8,7 @@ bus (tests, an operator), it uses that one and leaves it open. It belongs to the
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -37,6 +38,7 @@ from jetmill.errors import InputError, JetmillError, JobFailedError, NotFoundErr
 from jetmill.ledger.cancel import cancel
 from jetmill.ledger.reopen import discard, reopen, reschedule
 from jetmill.ledger.submit import Submitted
+from jetmill.protocol.letter import encode_letter
 from jetmill.protocol.name import parse_job_id
 from jetmill.protocol.record import Entry, JobSettings, PayloadRef, Presence
 from jetmill.protocol.state import OPEN, State
@@ -288,6 +290,27 @@ class Client:
         else:
             due = bus.link.now() + round(seconds_of(delay or 0, field="delay") * 1_000_000)
         return build_transition(await reschedule(bus, parse_job_id(job_id), due=due, by=self.by))
+
+    # --- tell people
+
+    async def broadcast(self, topic: str, message: Any) -> None:
+        """Send a message (JSON's types) to everyone who listens to a topic at any gateway, now; nothing is kept.
+
+        `topic` is one to eight labels joined by dots. InputError for a message that is no JSON or over 64 KiB;
+        DisconnectedError: it was not sent.
+        """
+        bus = await self.connect()
+        bus.messages.broadcast(topic, self._encode_message(message, now=bus.link.now()))
+        await bus.link.room()
+
+    async def send_to_user(self, user: str, message: Any) -> None:
+        """Send a message to one user, as gateways know him, at every screen that he has open; else as `broadcast`."""
+        bus = await self.connect()
+        bus.messages.send_to_user(user, self._encode_message(message, now=bus.link.now()))
+        await bus.link.room()
+
+    def _encode_message(self, message: Any, *, now: int) -> bytes:
+        return encode_letter(message, by=self.by, time=now, random_bits=random.getrandbits(80))
 
     @property
     def subjects(self) -> Subjects:

@@ -180,6 +180,14 @@ class SyncClient:
         """Move a scheduled job to another time."""
         return self._call(self._client.reschedule(job_id, at=at, delay=delay))
 
+    def broadcast(self, topic: str, message: Any) -> None:
+        """Send a message to everyone who listens to a topic now."""
+        self._call(self._client.broadcast(topic, message))
+
+    def send_to_user(self, user: str, message: Any) -> None:
+        """Send a message to one user, at every screen that he has open."""
+        self._call(self._client.send_to_user(user, message))
+
     def list(
         self,
         *,

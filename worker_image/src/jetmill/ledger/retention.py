@@ -34,7 +34,7 @@ class Retention:
         purged = 0
         while self._later and self._later[0][0] <= now:
             purged += await self._purge(heappop(self._later)[1], settings, now)
-        for kept in _retention_times(settings.values()):
+        for kept in retention_times(settings.values()):
             purged += await self._sweep(kept, settings, now=now, until=until)
         return purged
 
@@ -90,7 +90,8 @@ def retention_of(record: Record, settings: dict[str, JobSettings]) -> int:
     return round((job.failed_seconds if failed else job.succeeded_seconds) * 1e6)
 
 
-def _retention_times(settings: Iterable[JobSettings]) -> list[int]:
+def retention_times(settings: Iterable[JobSettings]) -> list[int]:
+    """The retention times (µs) that occur, in order."""
     times = {round(seconds * 1e6) for job in settings for seconds in (job.succeeded_seconds, job.failed_seconds)}
     default = JobSettings(job="")
     return sorted(times | {round(default.succeeded_seconds * 1e6), round(default.failed_seconds * 1e6)})

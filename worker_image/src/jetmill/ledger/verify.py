@@ -42,6 +42,8 @@ class Report(msgspec.Struct, kw_only=True):
     """Open jobs without a hint in the queue, at this moment."""
     unreadable: int = 0
     """Records that this version cannot decode (violations too)."""
+    projected: int | None = None
+    """Jobs in the projection that was compared, if one was."""
     violation_count: int = 0
     violations: list[Violation] = []
     """The first 1,000."""

@@ -20,6 +20,7 @@ WorkerId = NewType("WorkerId", str)
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _CURE = "use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
 MAX_EVENT_LABELS = 8
+MAX_USER_CHARACTERS = 253
 
 
 def is_label(text: str) -> bool:
@@ -58,4 +59,12 @@ def parse_event_type(text: str, *, field: str = "type") -> str:
         raise InvalidNameError(
             f"{field}: {text!r:.80} cannot be an event type", field=field, cure="use one to eight labels joined by dots"
         )
+    return text
+
+
+def parse_user(text: str, *, field: str = "user") -> str:
+    """Return the name of a user, as the cluster knows it: printable text; raise InvalidNameError otherwise."""
+    if not isinstance(text, str) or not 1 <= len(text) <= MAX_USER_CHARACTERS or not text.isprintable():
+        cure = f"use 1 to {MAX_USER_CHARACTERS} printable characters"
+        raise InvalidNameError(f"{field}: {text!r:.80} cannot be a user", field=field, cure=cure)
     return text

@@ -6,7 +6,11 @@ the names of streams and buckets because a label may hold `-`.
 
 from __future__ import annotations
 
-from jetmill.protocol.name import parse_label
+import base64
+from typing import Literal
+
+from jetmill.errors import InvalidNameError
+from jetmill.protocol.name import parse_event_type, parse_label, parse_user
 
 BANDS = ("high", "normal", "low")
 DEFAULT_PREFIX = "jm"
@@ -30,6 +34,9 @@ class Subjects:
         self.all_jobs = f"{self.root}.job.*"
         self.all_hints = f"{self.root}.q.>"
         self.cancel_prefix = f"{self.root}.cancel."
+        self.event_prefix = f"{self.root}.event."
+        self.all_events = f"{self.root}.event.>"
+        self.all_messages = f"{self.root}.message.>"
         self._queue_streams = f"{streams}_q_"
 
     def job(self, job_id: str) -> str:
@@ -74,7 +81,7 @@ class Subjects:
 
     def event(self, event_type: str) -> str:
         """An event on the bus."""
-        return f"{self.root}.event.{event_type}"
+        return self.event_prefix + event_type
 
     def progress(self, job_id: str) -> str:
         """The progress reports of one job."""
@@ -83,3 +90,25 @@ class Subjects:
     def log(self, job_id: str) -> str:
         """The log lines of one job."""
         return f"{self.root}.log.{job_id}"
+
+    def topic_message(self, topic: str) -> str:
+        """A message to all who listen to a topic of the application."""
+        return f"{self.root}.message.topic.{parse_event_type(topic, field='topic')}"
+
+    def user_message(self, user: str) -> str:
+        """A message to one user, whose name may be any text: it is put into one token, and read by `parse_message`."""
+        token = base64.urlsafe_b64encode(parse_user(user).encode()).decode().rstrip("=")
+        return f"{self.root}.message.user.{token}"
+
+    def parse_message(self, subject: str) -> tuple[Literal["topic", "user"], str] | None:
+        """`("topic", name)` or `("user", name)`, whom a message is for; None for a subject that is none of ours."""
+        kind, _, rest = subject.removeprefix(f"{self.root}.message.").partition(".")
+        try:
+            if kind == "topic":
+                return "topic", parse_event_type(rest, field="topic")
+            if kind == "user":
+                text = base64.b64decode(rest + "=" * (-len(rest) % 4), altchars=b"-_", validate=True).decode()
+                return "user", parse_user(text)
+        except (ValueError, InvalidNameError):
+            pass
+        return None

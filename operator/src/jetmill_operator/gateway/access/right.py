@@ -55,6 +55,11 @@ LIST = Right("list", "jobs/runs")
 WATCH = Right("watch", "jobs/runs")
 WORKERS = Right("list", "jobs/workers")
 QUEUES = Right("list", "jobs/queues")
+EVENTS = Right("watch", "jobs/events")
+LISTEN = Right("watch", "jobs/messages")
+SPEAK = Right("create", "jobs/messages")
+DECLARED = {plural: (Right("list", plural), Right("get", plural)) for plural in ("jobs", "scheduledjobs", "webhooks")}
+"""Of what is declared in the cluster, by plural: all of them, and one. RBAC's own rights on the objects."""
 SELF = Right("", "", Scope.ANYBODY)
 PUBLIC = Right("", "", Scope.NOBODY)
 
@@ -72,5 +77,10 @@ RIGHTS: Mapping[Right, str] = {
     WATCH: "follow jobs as they happen",
     WORKERS: "see the worker processes",
     QUEUES: "see how much waits",
+    EVENTS: "follow the events that applications publish",
+    LISTEN: "hear what is broadcast to topics",
+    SPEAK: "send messages to topics and users",
+    **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
+    **{to_get: f"see one of the {plural} that are declared" for plural, (_, to_get) in DECLARED.items()},
 }
 """Every right there is, and what it lets one do."""

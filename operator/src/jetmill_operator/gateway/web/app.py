@@ -17,7 +17,18 @@ from jetmill_operator.gateway.web.exchange import exchange_of
 from jetmill_operator.gateway.web.guard import check_handlers, guard
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, Problem, explain
-from jetmill_operator.gateway.web.route import creation, document, health, job, namespace, session
+from jetmill_operator.gateway.web.route import (
+    creation,
+    dashboard,
+    declaration,
+    document,
+    health,
+    job,
+    listing,
+    namespace,
+    session,
+    stream,
+)
 from jetmill_operator.gateway.web.schema import build_document
 
 log = structlog.get_logger(__name__)
@@ -26,9 +37,13 @@ HANDLERS: Sequence[BaseRouteHandler] = (
     *health.HANDLERS,
     *job.HANDLERS,
     *creation.HANDLERS,
+    *listing.HANDLERS,
+    *declaration.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
+    *stream.HANDLERS,
     *document.HANDLERS,
+    *dashboard.HANDLERS,
 )
 """Every route there is; the matrix of rights is tested from this table."""
 
@@ -43,10 +58,28 @@ def make_app(parts: GatewayParts, *, more: Sequence[BaseRouteHandler] = ()) -> L
         guards=[guard],
         before_request=check_body,
         exception_handlers={Exception: answer_error},
+        after_exception=[note_refusal],
         request_max_body_size=MAX_BYTES,
         openapi_config=None,
         logging_config=None,
     )
+
+
+async def note_refusal(error: Exception, scope: Any) -> None:
+    """Keep why a websocket is refused: Litestar would close it with a code that no client gets to see."""
+    if scope["type"] != "websocket":
+        return
+    exchange = exchange_of(scope)
+    problem, headers = explain(error)
+    problem = msgspec.structs.replace(problem, instance=f"urn:jetmill:request:{exchange.request_id}")
+    if problem.status in (401, 403, 429, 503):
+        scope["litestar_app"].state.parts.metrics.count_refusal(problem.type.removeprefix(BASE))
+    if problem.status == 500:
+        log.error("request_failed", path=scope["path"], exc_info=error)
+    if exchange.status == 101:
+        return
+    exchange.status = problem.status
+    exchange.refusal = (msgspec.json.encode(problem), headers)
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

@@ -31,6 +31,8 @@ class Exchange:
     decision: str = ""
     """allowed or denied; "": nothing was asked."""
     status: int = 0
+    refusal: tuple[bytes, dict[str, str]] | None = None
+    """The problem (JSON) and headers that a websocket's handshake is refused with; its status in `status`."""
     failed: bool = False
     """A defect of ours was logged already."""
 

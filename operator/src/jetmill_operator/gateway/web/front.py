@@ -54,6 +54,11 @@ class Front:
         exchange = begin_exchange(scope)
 
         async def answer(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                exchange.status = 101
+            if message["type"] == "websocket.close" and exchange.refusal is not None and exchange.status != 101:
+                await _refuse_socket(scope, exchange, send)
+                return
             if message["type"] == "http.response.start":
                 exchange.status = int(message["status"])
                 message["headers"] = add_headers(list(message.get("headers", ())), exchange)
@@ -97,6 +102,20 @@ class Front:
             )
         if scope["method"] not in SAFE_METHODS and exchange.right is not None:
             _audit(scope, exchange)
+
+
+async def _refuse_socket(scope: Scope, exchange: Exchange, send: Send) -> None:
+    """Answer a handshake as any other request is answered, where the server can: with a problem."""
+    assert exchange.refusal is not None
+    body, extra = exchange.refusal
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 4500})
+        return
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in extra.items()]
+    headers = add_headers(headers, exchange)
+    await send({"type": "websocket.http.response.start", "status": exchange.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 def add_headers(headers: list[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[bytes, bytes]]:

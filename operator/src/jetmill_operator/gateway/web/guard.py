@@ -16,6 +16,7 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import QueryParameter
+from litestar.typing import FieldDefinition
 
 from jetmill.errors import ConfigError, NotFoundError
 from jetmill.protocol.name import is_label
@@ -34,6 +35,9 @@ STREAM = "stream"
 """`opt` of a handler that takes a token or a ticket in its query."""
 LOGIN = "login"
 """`opt` of the handler that begins a session: whoever asks is not known yet, and comes from a page of ours."""
+
+ANY_QUERY = "any-query"
+"""`opt` of a handler whose query is read by somebody else: the page's own script."""
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -208,7 +212,7 @@ def _hide(job_id: str) -> HiddenError:
 
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse a parameter that nobody reads: a filter that was mistyped would give a wrong answer, without a word."""
-    if not isinstance(handler, HTTPRouteHandler):
+    if not isinstance(handler, HTTPRouteHandler) or handler.opt.get(ANY_QUERY):
         return
     known = known_parameters(handler)
     unknown = sorted(set(connection.query_params.keys()) - known)
@@ -228,10 +232,22 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             )
 
 
+def _is_several(field: FieldDefinition) -> bool:
+    return field.is_collection or any(inner.is_collection for inner in field.inner_types)
+
+
+def _fields_of(handler: HTTPRouteHandler) -> dict[str, FieldDefinition]:
+    """What a handler takes, and what its dependencies take."""
+    found = dict(handler.parsed_fn_signature.parameters)
+    for provide in handler.resolve_dependencies().values():
+        found |= provide.parsed_fn_signature.parameters
+    return found
+
+
 def known_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
     """The names of the query parameters that a handler takes."""
     names = set()
-    for name, field in handler.parsed_fn_signature.parameters.items():
+    for name, field in _fields_of(handler).items():
         marker = field.kwarg_definition
         if isinstance(marker, QueryParameter):
             names.add(marker.name or name)
@@ -241,7 +257,7 @@ def known_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
 
 
 def _repeatable(handler: HTTPRouteHandler) -> frozenset[str]:
-    found = handler.parsed_fn_signature.parameters.items()
+    found = _fields_of(handler).items()
     return frozenset(
-        getattr(field.kwarg_definition, "name", None) or name for name, field in found if field.is_collection
+        getattr(field.kwarg_definition, "name", None) or name for name, field in found if _is_several(field)
     )

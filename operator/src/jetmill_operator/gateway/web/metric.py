@@ -9,6 +9,7 @@ from jetmill.bus.ports import Trunk
 from jetmill.metric import Histogram, find_version
 from jetmill_operator.gateway.access.authenticate import Authenticator
 from jetmill_operator.gateway.access.authorize import Authorizer, KubeAuthorizer
+from jetmill_operator.gateway.stream.backplane import Backplane
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 class Metrics:
     """Plain numbers; prometheus-client's registry asks for them."""
 
-    def __init__(self, trunk: Trunk, authenticator: Authenticator, authorizer: Authorizer) -> None:
+    def __init__(
+        self, trunk: Trunk, authenticator: Authenticator, authorizer: Authorizer, backplane: Backplane
+    ) -> None:
+        self._backplane = backplane
         self._trunk = trunk
         self._authenticator = authenticator
         self._authorizer = authorizer
@@ -59,9 +63,31 @@ class Metrics:
             refusals.add_metric([why], count)
         yield refusals
         yield from self._collect_reviews()
+        yield from self._collect_streams()
         connected = GaugeMetricFamily("jetmill_nats_connected", "1 while there is a connection")
         connected.add_metric([], float(self._trunk.connected))
         yield connected
+
+    def _collect_streams(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        backplane = self._backplane
+        sessions = GaugeMetricFamily("jetmill_gateway_stream_clients", "Clients that watch now")
+        sessions.add_metric([], float(len(backplane.sessions)))
+        yield sessions
+        waiting = GaugeMetricFamily("jetmill_gateway_stream_waiting_bytes", "What waits for clients that are slow")
+        waiting.add_metric([], float(backplane.waiting_bytes))
+        yield waiting
+        events = CounterMetricFamily(
+            "jetmill_gateway_stream_events", "Events given to clients, or left out with a gap", labels=["result"]
+        )
+        events.add_metric(["delivered"], backplane.delivered)
+        events.add_metric(["dropped"], backplane.dropped)
+        yield events
+        ended = CounterMetricFamily("jetmill_gateway_stream_ended", "Streams that ended, by code", labels=["code"])
+        for code, count in sorted(backplane.closed.items()):
+            ended.add_metric([str(code)], count)
+        yield ended
 
     def _collect_reviews(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily

@@ -51,6 +51,9 @@ TYPES: Mapping[str, tuple[int, str]] = {
     "idempotency-key-reused": (422, "The same key was given with another request"),
     "too-many-requests": (429, "Too many requests"),
     "internal-error": (500, "Jetmill made a mistake"),
+    "projection-unavailable": (503, "There are no lists yet"),
+    "projection-behind": (503, "The lists are behind the ledger"),
+    "cluster-unavailable": (503, "The Kubernetes API cannot be asked what is declared"),
     "bus-unavailable": (503, "NATS cannot be reached, or did not answer"),
     "access-unavailable": (503, "The Kubernetes API cannot be asked who you are or what you may"),
 }
@@ -206,7 +209,8 @@ def _explain_validation(error: ValidationException) -> Problem:
 def _read_fault(found: dict[str, Any]) -> Fault:
     message = _plain(str(found.get("message", "")))
     key = str(found.get("key", ""))
-    if str(found.get("source", "")) in ("query", "header", "path", "cookie"):
+    source = found.get("source", "")
+    if str(getattr(source, "value", source)) in ("query", "header", "path", "cookie"):
         return Fault(detail=f"{key}: {message}" if key else message, parameter=key or None)
     path = key.removeprefix("data").strip(".")
     return Fault(detail=message, pointer="#/" + "/".join(part for part in re.split(r"[.\[\]]", path) if part))

@@ -4,6 +4,7 @@ names in bodies are refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ _ALWAYS = ("invalid-request", "invalid-parameter", "internal-error")
 _KNOWN = ("unauthenticated", "too-many-requests", "access-unavailable", "bus-unavailable")
 _BODY = ("too-large", "unsupported-media-type", "invalid-input")
 _PROBLEM = "#/components/schemas/Problem"
+_TEXT = re.compile(r"\{([a-z_]+)\}")
 Document = dict[str, Any]
 
 
@@ -40,7 +42,7 @@ def build_document(handlers: Sequence[BaseRouteHandler]) -> Document:
     by_operation = {(path, method.lower()): one for one in shown for path in one.paths for method in one.http_methods}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            _complete(operation, by_operation[path.replace("{job_id}", "{job_id:str}"), method])
+            _complete(operation, by_operation[_TEXT.sub(r"{\1:str}", path), method])
     components = document["components"]
     components["schemas"] |= _problem_schemas()
     components["securitySchemes"] = {

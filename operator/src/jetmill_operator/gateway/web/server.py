@@ -11,6 +11,7 @@ import uvicorn
 from jetmill.errors import ConfigError
 from jetmill_operator.gateway.settings import GatewaySettings
 from jetmill_operator.gateway.web.front import Application
+from jetmill_operator.gateway.web.socket import StreamProtocol
 
 MAX_FRAME_BYTES = 65_536
 MAX_CONNECTIONS = 4_096
@@ -36,7 +37,7 @@ def make_server(app: Application, settings: GatewaySettings) -> Server:
         app,
         lifespan="off",
         http="httptools",
-        ws="websockets-sansio",
+        ws=StreamProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,

@@ -13,6 +13,7 @@ from jetmill.bus.jetstream.event import JetStreamEvents
 from jetmill.bus.jetstream.extra import load_extras
 from jetmill.bus.jetstream.ledger import JetStreamLedger
 from jetmill.bus.jetstream.link import Link, LinkOptions
+from jetmill.bus.jetstream.message import JetStreamMessages
 from jetmill.bus.jetstream.payload import JetStreamPayloads
 from jetmill.bus.jetstream.presence import JetStreamPresence
 from jetmill.bus.jetstream.queue import JetStreamQueue
@@ -124,6 +125,7 @@ class JetStreamTrunk:
             payloads=JetStreamPayloads(link, subjects, reader),
             signals=JetStreamSignals(link, subjects),
             events=events,
+            messages=JetStreamMessages(link, subjects),
             link=port,
         )
 

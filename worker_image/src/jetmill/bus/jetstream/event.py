@@ -10,7 +10,7 @@ from jetmill.bus.jetstream.append import Appender, AppendOptions
 from jetmill.bus.jetstream.follow import Follow
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.read import Reader, StoredMessage
-from jetmill.bus.ports import TraceLine
+from jetmill.bus.ports import EventMessage, TraceLine
 from jetmill.errors import BusError, InputError
 from jetmill.protocol.name import parse_event_type
 from jetmill.protocol.subject import Subjects
@@ -39,6 +39,17 @@ class JetStreamEvents:
             raise InputError(f"id: {event_id!r:.80} cannot be an event's id", field="id", cure="use printable text")
         headers = f"Nats-Msg-Id: {event_id}\r\n".encode()
         return self._appender.append(self._subjects.event(event_type), data, headers=headers)
+
+    async def last_seq(self) -> int:
+        """See the port."""
+        return await self._reader.last_seq(self._subjects.events_stream)
+
+    async def follow(self, *, start: int = 1) -> AsyncIterator[list[EventMessage]]:
+        """See the port."""
+        prefix = len(self._subjects.event_prefix)
+        follow = Follow(self._link, self._subjects.events_stream, [self._subjects.all_events], start_seq=start)
+        async for messages in follow:
+            yield [EventMessage(one.subject[prefix:], one.seq, one.time_us, one.payload) for one in messages]
 
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
         """See the port."""

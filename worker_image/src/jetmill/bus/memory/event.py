@@ -7,11 +7,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from jetmill.bus.memory.link import MemoryLink
 from jetmill.bus.memory.turn import Bell
-from jetmill.bus.ports import TraceLine
+from jetmill.bus.ports import EventMessage, TraceLine
 from jetmill.errors import BusError
 from jetmill.protocol.name import parse_event_type
 
@@ -48,6 +49,7 @@ class EventStore:
         self._lines: dict[tuple[str, str], deque[TraceLine]] = {}
         self._line_ages: deque[tuple[int, tuple[str, str]]] = deque()
         self.bell = Bell(world.turn)
+        self.published_bell = Bell(world.turn)
 
     def publish(self, event_type: str, data: bytes, event_id: str) -> int:
         """Store an event once."""
@@ -62,7 +64,21 @@ class EventStore:
         self._recent[event_id] = (now, self._seq)
         self._ages.append((now, event_id))
         self.published.append(StoredEvent(self._seq, now, event_type, event_id, data))
+        self.published_bell.ring()
         return self._seq
+
+    @property
+    def last_seq(self) -> int:
+        """The newest event's sequence."""
+        return self._seq
+
+    def after(self, seq: int) -> list[EventMessage]:
+        """The events that are kept after a sequence."""
+        missing = self._seq - seq
+        if missing <= 0:
+            return []
+        found = islice(self.published, max(0, len(self.published) - missing), None)
+        return [EventMessage(event.type, event.seq, event.time, event.data) for event in found]
 
     def note(self, job_id: str, kind: str, data: bytes) -> None:
         """Store a line."""
@@ -111,6 +127,31 @@ class MemoryEvents:
         except BusError as err:
             self._link.world.turn.answer(future, err)
         return future
+
+    async def last_seq(self) -> int:
+        """See the port."""
+        self._link.check()
+        self._link.world.need_namespace()
+        await self._link.turn()
+        return self._store.last_seq
+
+    async def follow(self, *, start: int = 1) -> AsyncIterator[list[EventMessage]]:
+        """See the port."""
+        self._link.check()
+        self._link.world.need_namespace()
+        last = max(1, start) - 1
+        stop_ringing = self._link.on_close(self._store.published_bell.ring)
+        try:
+            while not self._link.closed:
+                events = self._store.after(last)
+                if events:
+                    last = events[-1].seq
+                    await self._link.turn()
+                    yield events
+                else:
+                    await self._store.published_bell.wait()
+        finally:
+            stop_ringing()
 
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
         """See the port."""

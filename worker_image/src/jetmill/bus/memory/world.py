@@ -19,6 +19,7 @@ from jetmill.bus.memory.event import EventStore, MemoryEvents
 from jetmill.bus.memory.fault import Fault, Faults, Write
 from jetmill.bus.memory.ledger import LedgerStore, MemoryLedger
 from jetmill.bus.memory.link import MemoryLink
+from jetmill.bus.memory.message import MemoryMessages, MessageStore
 from jetmill.bus.memory.payload import MemoryPayloads
 from jetmill.bus.memory.presence import MemoryPresenceBoard
 from jetmill.bus.memory.queue import MemoryPull, MemoryQueue
@@ -45,6 +46,7 @@ class MemoryWorld:
         self.settings = SettingsStore(self)
         self.signals = SignalStore(self)
         self.events = EventStore(self)
+        self.messages = MessageStore(self)
         self.queues: dict[str, JobQueue] = {}
         self.settled = Bell(self.turn)
         """Rings when a delivery was acked or given back, and when a delayed hint has become ready."""
@@ -71,6 +73,7 @@ class MemoryWorld:
             payloads=MemoryPayloads(link),
             signals=MemorySignals(link),
             events=MemoryEvents(link),
+            messages=MemoryMessages(link),
             link=link,
         )
 

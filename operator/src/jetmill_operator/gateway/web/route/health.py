@@ -32,7 +32,9 @@ async def metrics(request: Asked) -> Response[bytes]:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(parts_of(request).metrics)
+    parts = parts_of(request)
+    for collector in (parts.metrics, *parts.collectors):
+        registry.register(collector)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 

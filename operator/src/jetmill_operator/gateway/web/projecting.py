@@ -1,0 +1,103 @@
+"""The projection of a gateway: opened with it, fed from the ledger of each namespace that it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jetmill_operator.gateway.projection import Ingest, Projection
+from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
+from jetmill_operator.gateway.web.problem import ProblemError
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+AFTER_SECONDS = 5.0
+"""How long a request waits for the projection to know what its caller wrote."""
+LATE_SECONDS = 30.0
+"""A projection that is behind for so long is not ready."""
+PAUSE_SECONDS = 2.0
+
+
+@contextlib.asynccontextmanager
+async def run_projection(
+    parts: GatewayParts, path: Path | None = None, *, rebuild: bool = False
+) -> AsyncIterator[Projection]:
+    """Open the projection (None: one that goes with the process) and feed it until the block ends."""
+    projection = await Projection.open(path)
+    ingests = [
+        Ingest(projection, served.bus, namespace=name, rebuild=rebuild, pause_seconds=PAUSE_SECONDS)
+        for name, served in parts.namespaces.items()
+    ]
+    tasks = [asyncio.create_task(ingest.run()) for ingest in ingests]
+    parts.projection = projection
+    parts.collectors.append(LagCollector(parts, projection))
+    parts.checks["projection"] = lambda: find_delay(parts, projection)
+    try:
+        yield projection
+    finally:
+        parts.projection = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await projection.close()
+
+
+class LagCollector:
+    """How far behind the ledger the lists are, for Prometheus."""
+
+    def __init__(self, parts: GatewayParts, projection: Projection) -> None:
+        self._parts = parts
+        self._projection = projection
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus-client asks for."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        records = GaugeMetricFamily(
+            "jetmill_gateway_projection_lag_records", "Records that the lists do not have yet", labels=["namespace"]
+        )
+        seconds = GaugeMetricFamily(
+            "jetmill_gateway_projection_lag_seconds", "For how long the lists have been behind", labels=["namespace"]
+        )
+        for name in self._parts.namespaces:
+            lag = self._projection.lag(name)
+            records.add_metric([name], lag.records)
+            seconds.add_metric([name], lag.seconds)
+        yield records
+        yield seconds
+
+
+def find_delay(parts: GatewayParts, projection: Projection) -> str | None:
+    """Say by how much the projection is late; None: it is not."""
+    late = {name: projection.lag(name) for name in parts.namespaces}
+    said = [f"{name}: {lag.records} records behind" for name, lag in late.items() if lag.seconds > LATE_SECONDS]
+    return "; ".join(said) or None
+
+
+def projection_of(connection: Any) -> Projection:
+    """The projection of the gateway that was asked; ProblemError while there is none."""
+    projection = parts_of(connection).projection
+    if projection is None:
+        raise ProblemError("projection-unavailable", "this gateway holds no lists yet", headers={"Retry-After": "2"})
+    return projection
+
+
+async def catch_up(projection: Projection, namespace: str, after: int | None) -> None:
+    """Wait until the projection knows the ledger up to a sequence; ProblemError if that takes too long."""
+    if after is None or await projection.reached(namespace, after, timeout_seconds=AFTER_SECONDS):
+        return
+    raise ProblemError(
+        "projection-behind",
+        f"the lists know the ledger up to {projection.seq(namespace)}, not yet up to {after}",
+        headers={"Retry-After": "1"},
+    )
+
+
+def lag_headers(projection: Projection, namespace: str) -> dict[str, str]:
+    """What every answer from the projection says of how far behind it is."""
+    lag = projection.lag(namespace)
+    return {"X-Jetmill-Lag": f"{lag.seconds:.3f}", "X-Jetmill-Seq": str(projection.seq(namespace))}

@@ -1,0 +1,119 @@
+// The gateway's routes that the page uses, each by a function; nothing else of the page knows a path.
+
+import { ask, type Answer } from "./client";
+import type { Bucket, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
+
+export interface Access {
+  user: string;
+  groups: string[];
+  /** How he came in: `none` asks nobody. */
+  method: "bearer" | "session" | "ticket" | "none";
+  namespace: string;
+  rights: { verb: string; resource: string; allowed: boolean; description: string }[];
+}
+
+export interface Server {
+  version: string;
+  namespaces: string[];
+  defaultNamespace: string;
+  auth: string;
+  connected: boolean;
+  maxBulk: number;
+}
+
+export async function askAccess(namespace: string, signal?: AbortSignal): Promise<Access> {
+  return (await ask<Access>("access", { params: { namespace }, signal })).body;
+}
+
+export async function askServer(signal?: AbortSignal): Promise<Server> {
+  return (await ask<Server>("server", { signal })).body;
+}
+
+export async function login(token: string): Promise<void> {
+  await ask("session", { method: "POST", body: { token } });
+}
+
+export async function logout(): Promise<void> {
+  await ask("session", { method: "DELETE" });
+}
+
+export function listJobs(namespace: string, params: URLSearchParams, signal?: AbortSignal): Promise<Answer<Page<JobRow>>> {
+  const all = new URLSearchParams(params);
+  all.set("namespace", namespace);
+  return ask<Page<JobRow>>("jobs", { params: all, signal });
+}
+
+export async function countJobs(namespace: string, params: URLSearchParams, signal?: AbortSignal): Promise<number> {
+  const all = new URLSearchParams(params);
+  all.set("namespace", namespace);
+  return (await ask<{ count: number }>("count", { params: all, signal })).body.count;
+}
+
+export async function groupJobs(namespace: string, by: string, params: URLSearchParams, signal?: AbortSignal): Promise<Group[]> {
+  const all = new URLSearchParams(params);
+  all.set("namespace", namespace);
+  all.set("by", by);
+  return (await ask<{ items: Group[] }>("groups", { params: all, signal })).body.items;
+}
+
+export async function getJob(id: string, namespace: string, signal?: AbortSignal): Promise<Job> {
+  const [job, history] = await Promise.all([
+    ask<Omit<Job, "history">>(`jobs/${id}`, { params: { namespace }, signal }),
+    ask<{ items: Transition[] }>(`jobs/${id}/history`, { params: { namespace }, signal }),
+  ]);
+  return { ...job.body, history: history.body.items };
+}
+
+export async function getPayload(id: string, namespace: string, signal?: AbortSignal): Promise<unknown> {
+  return (await ask<{ payload: unknown }>(`jobs/${id}/payload`, { params: { namespace }, signal })).body.payload;
+}
+
+export async function getResult(id: string, namespace: string, signal?: AbortSignal): Promise<unknown> {
+  return (await ask<{ result: unknown }>(`jobs/${id}/result`, { params: { namespace }, signal })).body.result;
+}
+
+/** A log line as its worker wrote it. */
+export function readLine(seq: number, time: string, data: Partial<LogLine> | null | undefined): LogLine {
+  const { level = "info", message = "", attempt = 0, fields = {} } = data ?? {};
+  return { seq, time, level, message, attempt, fields };
+}
+
+export type Action = "cancel" | "retry" | "discard";
+
+export async function act(action: Action, id: string, namespace: string): Promise<number> {
+  return (await ask(`jobs/${id}/${action}`, { method: "POST", params: { namespace } })).seq;
+}
+
+export async function getStats(
+  namespace: string,
+  options: { since: string; step: number; job?: string | undefined },
+  signal?: AbortSignal,
+): Promise<Bucket[]> {
+  return (await ask<{ items: Bucket[] }>("stats", { params: { namespace, ...options }, signal })).body.items;
+}
+
+export async function listQueues(namespace: string, signal?: AbortSignal): Promise<Queue[]> {
+  return (await ask<{ items: Queue[] }>("queues", { params: { namespace }, signal })).body.items;
+}
+
+export async function listWorkers(namespace: string, signal?: AbortSignal): Promise<Worker[]> {
+  return (await ask<{ items: Worker[] }>("workers", { params: { namespace }, signal })).body.items;
+}
+
+export interface Declaration {
+  name: string;
+  namespace: string;
+  generation?: number;
+  created?: string;
+  deleting?: boolean;
+  spec: Record<string, unknown>;
+  status?: { conditions?: Condition[]; [more: string]: unknown };
+}
+
+export async function listDeclarations(namespace: string, signal?: AbortSignal): Promise<Declaration[]> {
+  return (await ask<{ items: Declaration[] }>("declarations/jobs", { params: { namespace }, signal })).body.items;
+}
+
+export async function getDeclaration(name: string, namespace: string, signal?: AbortSignal): Promise<Declaration> {
+  return (await ask<Declaration>(`declarations/jobs/${name}`, { params: { namespace }, signal })).body;
+}

@@ -1,0 +1,227 @@
+// The shell around every page: where one can go, what is live, what is wrong; the keyboard.
+
+import { computed, signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { Broken, Empty, Waiting } from "./part/empty";
+import { Icon } from "./part/icon";
+import { Keys } from "./part/keys";
+import { Palette, paletteOpen, type Command } from "./part/palette";
+import { Toasts } from "./part/toast";
+import { DeadLetters } from "./page/dead";
+import { Declaration, Declarations } from "./page/declaration";
+import { JobPage } from "./page/job";
+import { Jobs } from "./page/jobs";
+import { Login } from "./page/login";
+import { Overview } from "./page/overview";
+import { Settings } from "./page/settings";
+import { Workers } from "./page/workers";
+import { PLACES } from "./place";
+import { go, href, match, path } from "./route";
+import { now } from "./store/clock";
+import { deadCount, jobNames } from "./store/glance";
+import { awaySince, live, streamState } from "./store/live";
+import { access, chooseNamespace, namespace, phase, server, startSession, trouble } from "./store/session";
+import { theme } from "./store/setting";
+import { span } from "./time";
+
+export const keysOpen = signal(false);
+
+function Page() {
+  const at = path.value;
+  const job = match("jobs/:id", at);
+  const declaration = match("declarations/:name", at);
+  if (at === "") return <Overview />;
+  if (at === "jobs") return <Jobs key={namespace.value} />;
+  if (job) return <JobPage key={job["id"]} id={job["id"] ?? ""} />;
+  if (at === "declarations") return <Declarations />;
+  if (declaration) return <Declaration key={declaration["name"]} name={declaration["name"] ?? ""} />;
+  if (at === "workers") return <Workers />;
+  if (at === "dead") return <DeadLetters />;
+  if (at === "settings") return <Settings />;
+  return (
+    <Empty page icon="search" title="There is no such page">
+      <p>The address may be mistyped, or from another version.</p>
+      <a class="button" href={href("")}>To the overview</a>
+    </Empty>
+  );
+}
+
+function Side() {
+  const here = computed(() => path.value.split("/")[0] ?? "");
+  return (
+    <aside class="side">
+      <a class="brand" href={href("")}>
+        <img src={href("mark.svg")} alt="" width="26" height="26" />
+        Jetmill
+      </a>
+      <nav aria-label="Pages">
+        <ul>
+          {PLACES.map((place) => (
+            <li key={place.path}>
+              <a href={href(place.path)} aria-current={here.value === place.path ? "page" : undefined}>
+                <Icon name={place.icon} />
+                <span>{place.name}</span>
+                {place.path === "dead" && !!deadCount.value && (
+                  <span class="tally" title={`${deadCount.value} dead letters`}>
+                    {deadCount.value > 999 ? "999+" : deadCount.value}
+                  </span>
+                )}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <div class="foot">
+        <span class="cut" title={access.value?.user}>{access.value ? `Signed in as ${access.value.user.replace(/^system:serviceaccount:/, "")}` : ""}</span>
+        <span>{server.value ? `Jetmill ${server.value.version}` : ""}</span>
+      </div>
+    </aside>
+  );
+}
+
+const WORDS = { joining: "Connecting", open: "Live", away: "Not live" } as const;
+
+function Top() {
+  const served = server.value?.namespaces ?? [];
+  const dark = document.documentElement.dataset["theme"] === "dark";
+  return (
+    <header class="top">
+      {served.length > 1 ? (
+        <label>
+          <span class="unseen">Namespace</span>
+          <select value={namespace.value} onChange={(event) => void chooseNamespace(event.currentTarget.value)}>
+            {served.map((name) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      ) : (
+        <span class="soft" title="Namespace">{namespace.value}</span>
+      )}
+      <span class="grow" />
+      <button type="button" class="button finder" onClick={() => (paletteOpen.value = true)}>
+        <Icon name="search" />
+        <span class="label">Go to, or do</span>
+        <span class="key" aria-hidden="true">Ctrl K</span>
+      </button>
+      <span class="live" data-state={streamState.value} role="status">
+        <i class="dot" />
+        {WORDS[streamState.value]}
+      </span>
+      <button
+        type="button"
+        class="button plain"
+        aria-label={theme.value === "dark" || (theme.value === "system" && dark) ? "Use the light theme" : "Use the dark theme"}
+        onClick={() => {
+          theme.value = document.documentElement.dataset["theme"] === "dark" ? "light" : "dark";
+        }}
+      >
+        <Icon name={theme.value === "dark" || (theme.value === "system" && dark) ? "sun" : "moon"} />
+      </button>
+    </header>
+  );
+}
+
+/** While the stream is away for more than a moment: since when, and that nothing is lost by it. */
+function Away() {
+  const since = awaySince.value;
+  if (since === null || now.value - since < 2000) return null;
+  return (
+    <div class="strip" data-tone="bad" role="alert">
+      <Icon name="plug" />
+      <span>
+        Not connected for {span(now.value - since)}. What is shown may be old; events that come meanwhile are given later.
+      </span>
+      <button type="button" class="button slim" onClick={() => live.hurry()}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+function commands(): Command[] {
+  return [
+    ...PLACES.map((place): Command => ({ icon: place.icon, text: place.name, note: `g ${place.key}`, run: () => go(place.path) })),
+    { icon: "dead", text: "Failed jobs", note: "filter", run: () => go("jobs", { params: "state=failed" }) },
+    { icon: "play", text: "Running jobs", note: "filter", run: () => go("jobs", { params: "state=running" }) },
+    { icon: "sun", text: "Theme: light", run: () => (theme.value = "light") },
+    { icon: "moon", text: "Theme: dark", run: () => (theme.value = "dark") },
+    { icon: "keyboard", text: "Keyboard", note: "?", run: () => (keysOpen.value = true) },
+    ...jobNames.value.map((name): Command => ({ icon: "declarations", text: name, note: "Job", run: () => go(`declarations/${name}`) })),
+    ...(server.value?.namespaces ?? []).map((name): Command => ({ icon: "settings", text: `Namespace: ${name}`, run: () => void chooseNamespace(name) })),
+  ];
+}
+
+function direct(typed: string): Command[] {
+  const id = typed.trim();
+  if (/^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(id)) return [{ icon: "jobs", text: `Job ${id}`, run: () => go(`jobs/${id}`) }];
+  return [];
+}
+
+let leader = 0;
+
+function typing(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+}
+
+/** Ctrl K anywhere; `g` and a letter, `/` and `?` outside of fields. */
+export function onKey(event: KeyboardEvent): void {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    paletteOpen.value = !paletteOpen.value;
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || document.querySelector("dialog[open]")) return;
+  if (event.key === "g") {
+    leader = Date.now();
+    return;
+  }
+  const place = Date.now() - leader < 1200 ? PLACES.find((one) => one.key === event.key) : undefined;
+  leader = 0;
+  if (place) go(place.path);
+  else if (event.key === "?") keysOpen.value = true;
+  else if (event.key === "/") document.querySelector<HTMLInputElement>("input[type=search]")?.focus();
+  else return;
+  event.preventDefault();
+}
+
+document.addEventListener("keydown", onKey);
+
+function Shell({ children }: { children: ComponentChildren }) {
+  return (
+    <div class="shell">
+      <a class="skip" href="#content" data-outside onClick={(event) => { event.preventDefault(); document.getElementById("content")?.focus(); }}>
+        To the content
+      </a>
+      <Side />
+      <div class="main">
+        <Top />
+        <Away />
+        <main class="content" id="content" tabIndex={-1}>
+          {children}
+        </main>
+      </div>
+      {paletteOpen.value && <Palette commands={commands} direct={direct} />}
+      {keysOpen.value && <Keys onClose={() => (keysOpen.value = false)} />}
+    </div>
+  );
+}
+
+export function App() {
+  return (
+    <>
+      {phase.value === "starting" && <main class="login"><h1 class="unseen">Jetmill</h1><Waiting lines={3} /></main>}
+      {phase.value === "stranger" && <Login />}
+      {phase.value === "broken" && (
+        <main class="login">
+          <h1 class="unseen">Jetmill</h1>
+          <Broken error={trouble.value} again={() => void startSession()} />
+        </main>
+      )}
+      {phase.value === "in" && <Shell><Page /></Shell>}
+      <Toasts />
+    </>
+  );
+}

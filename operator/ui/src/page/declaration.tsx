@@ -1,0 +1,274 @@
+// Declarations: the Jobs that are declared here, whether they are ready, and how their workers follow the backlog.
+
+import { useMemo } from "preact/hooks";
+import { type Declaration as Declared, getDeclaration, getStats, listDeclarations } from "../api/gateway";
+import { ProblemError } from "../api/client";
+import type { Condition, JobEvent } from "../api/type";
+import { useEvery, useLoad, useThrottle } from "../load";
+import { Copy, Json } from "../part/code";
+import { Broken, Empty, Waiting } from "../part/empty";
+import { Icon } from "../part/icon";
+import { Ago, Clock } from "../part/time";
+import { href } from "../route";
+import { fill, rates, timesOf } from "../series";
+import { queues, seenOf } from "../store/glance";
+import { useLive } from "../store/live";
+import { namespace } from "../store/session";
+import { rateFor, shell, whole } from "../text";
+import { span } from "../time";
+import { Chart, Legend, type Line } from "../part/line";
+import { Meter } from "./workers";
+
+function readyOf(declared: Declared): Condition | undefined {
+  return declared.status?.conditions?.find((condition) => condition.type === "Ready");
+}
+
+function Readiness({ declared }: { declared: Declared }) {
+  const ready = readyOf(declared);
+  if (declared.spec["suspend"]) return <span class="state" data-tone="warn"><Icon name="pause" />suspended</span>;
+  if (!ready) return <span class="state"><Icon name="clock" />not said yet</span>;
+  if (ready.status === "True") return <span class="state" data-tone="good"><Icon name="check" />ready</span>;
+  return (
+    <span class="state" data-tone={ready.status === "False" ? "bad" : "warn"} title={ready.message}>
+      <Icon name="dead" />
+      {ready.reason ?? "not ready"}
+    </span>
+  );
+}
+
+function imageOf(declared: Declared): string {
+  const worker = (declared.spec["worker"] ?? {}) as { image?: string; from?: { name?: string } };
+  return worker.image ?? (worker.from?.name ? `on the workers of ${worker.from.name}` : "");
+}
+
+export function Declarations() {
+  const name = namespace.value;
+  const { data, error, reload } = useLoad(`declarations/${name}`, (signal) => listDeclarations(name, signal));
+  useEvery(reload, 5000);
+  return (
+    <>
+      <div class="title">
+        <h1>Declarations</h1>
+        <span class="soft">{data ? `${whole(data.length)} Jobs` : ""}</span>
+      </div>
+      <section class="sheet" aria-label="Jobs">
+        {error && !data ? (
+          <div class="inner"><Broken error={error} again={reload} /></div>
+        ) : !data ? (
+          <Waiting />
+        ) : !data.length ? (
+          <Empty icon="declarations" title="No Job is declared in this namespace">
+            <pre class="code" tabIndex={0}>kubectl apply -f jobs.yaml --namespace {name}</pre>
+          </Empty>
+        ) : (
+          <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of Jobs">
+            <table class="table">
+              <thead>
+                <tr>
+                  <th scope="col">Job</th>
+                  <th scope="col">Status</th>
+                  <th scope="col" class="right">Waiting</th>
+                  <th scope="col" class="right">In hand</th>
+                  <th scope="col" class="right">Later</th>
+                  <th scope="col">Workers</th>
+                  <th scope="col">Slots busy</th>
+                  <th scope="col">Declared</th>
+                </tr>
+              </thead>
+              <tbody>
+                {data.map((declared) => (
+                  <Row key={declared.name} declared={declared} />
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </section>
+    </>
+  );
+}
+
+function Row({ declared }: { declared: Declared }) {
+  const name = declared.name;
+  const queue = queues.value?.find((one) => one.job === name);
+  const ready = readyOf(declared);
+  const handler = declared.spec["handler"];
+  return (
+    <tr>
+      <td>
+        <a href={href(`declarations/${name}`)}><b>{name}</b></a>
+        <div class="faint small mono">{typeof handler === "string" ? handler : imageOf(declared)}</div>
+      </td>
+      <td>
+        <Readiness declared={declared} />
+        {ready && ready.status !== "True" && <div class="small soft">{ready.message}</div>}
+      </td>
+      <td class="right number">{queue ? whole(queue.ready) : "–"}</td>
+      <td class="right number">{queue ? whole(queue.inFlight) : "–"}</td>
+      <td class="right number">{queue ? whole(queue.delayed) : "–"}</td>
+      <td class="number">{workersOf(declared, queue?.workers)}</td>
+      <td style={{ minWidth: "100px" }}>{queue && <Meter part={queue.busy} all={queue.slots} label={`Busy slots of ${name}`} />}</td>
+      <td class="small"><Ago at={declared.created} /></td>
+    </tr>
+  );
+}
+
+function workersOf(declared: Declared, present: number | undefined): string {
+  const scaling = (declared.spec["scaling"] ?? {}) as { minReplicas?: number; maxReplicas?: number };
+  const most = scaling.maxReplicas;
+  return `${present ?? 0}${most === undefined ? "" : ` of ${scaling.minReplicas ?? 0}–${most}`}`;
+}
+
+export function Declaration({ name }: { name: string }) {
+  const place = namespace.value;
+  const { data, error, reload } = useLoad(`declaration/${place}/${name}`, (signal) => getDeclaration(name, place, signal));
+  useEvery(reload, 5000);
+  if (error && !data) {
+    if (error instanceof ProblemError && error.status === 404) {
+      return (
+        <Empty page icon="search" title={`No Job ${name} is declared in ${place}`}>
+          <p>Its jobs may still be there.</p>
+          <a class="button" href={href("jobs", `job=${name}`)}>Jobs of {name}</a>
+        </Empty>
+      );
+    }
+    return <Broken error={error} again={reload} />;
+  }
+  if (!data) return <section class="sheet"><Waiting lines={8} /></section>;
+  return <Whole declared={data} />;
+}
+
+function Whole({ declared }: { declared: Declared }) {
+  const name = declared.name;
+  const queue = queues.value?.find((one) => one.job === name);
+  const scaling = declared.status?.["scaling"] as { desired: number; reason: string; message: string; time: string } | undefined;
+  return (
+    <>
+      <nav class="trail" aria-label="Where this is">
+        <a href={href("declarations")}>Declarations</a> / {name}
+      </nav>
+      <div class="title">
+        <h1>{name}</h1>
+        <Readiness declared={declared} />
+        <div class="end">
+          <Copy text={`kubectl get jmj ${shell(name)} --namespace ${shell(declared.namespace)} --output yaml`} label="Copy as a command">kubectl</Copy>
+          <a class="button" href={href("jobs", `job=${name}`)}>Its jobs</a>
+          <a class="button" href={href("jobs", `job=${name}&state=failed`)}>Failed ones</a>
+        </div>
+      </div>
+      <div class="tiles">
+        <Figure name="Waiting" value={queue?.ready} />
+        <Figure name="In hand" value={queue?.inFlight} />
+        <Figure name="For later" value={queue?.delayed} />
+        <Figure name="Workers" value={queue?.workers} note={scaling ? `${scaling.desired} wanted` : undefined} />
+        <Figure name="Slots busy" value={queue?.busy} note={queue ? `of ${queue.slots}` : undefined} />
+      </div>
+      <div class="grid two">
+        <Scaling name={name} decision={scaling} />
+        <Throughput name={name} />
+      </div>
+      <Conditions conditions={declared.status?.conditions ?? []} />
+      <section class="sheet">
+        <header><h2>Spec</h2><span class="faint small">generation {declared.generation ?? "–"}</span></header>
+        <div class="inner"><Json value={declared.spec} label="Spec" /></div>
+      </section>
+    </>
+  );
+}
+
+function Figure({ name, value, note }: { name: string; value: number | undefined; note?: string | undefined }) {
+  return (
+    <div class="sheet tile">
+      <div class="name">{name}</div>
+      <div class="value">{value === undefined ? "–" : whole(value)}</div>
+      <div class="note">{note ?? " "}</div>
+    </div>
+  );
+}
+
+/** What this page has seen since it was opened: nobody keeps it longer. */
+function Scaling({ name, decision }: { name: string; decision: { message: string; time: string } | undefined }) {
+  const seen = seenOf(name);
+  const lines = useMemo((): Line[] => [
+    { label: "waiting and in hand", tone: "run", values: seen.map((one) => one.load), area: true, stepped: true },
+    { label: "slots of the workers", tone: "accent", values: seen.map((one) => one.slots), stepped: true },
+    { label: "workers", tone: "plan", values: seen.map((one) => one.workers), stepped: true },
+  ], [seen]);
+  const times = useMemo(() => seen.map((one) => one.time), [seen]);
+  return (
+    <section class="sheet">
+      <header><h2>Scaling</h2><span class="faint small">since this page was opened</span></header>
+      <div class="inner stack">
+        <Legend lines={lines} />
+        <Chart label={`Backlog and workers of ${name}`} times={times} lines={lines} format={whole} whole height={180} />
+        {decision && <p class="small soft"><b>Last decision</b> <Ago at={decision.time} />: {decision.message}</p>}
+      </div>
+    </section>
+  );
+}
+
+const HOUR = 60;
+
+function Throughput({ name }: { name: string }) {
+  const place = namespace.value;
+  const { data, reload } = useLoad(`stats/${place}/${name}`, async (signal) => {
+    const until = Date.now();
+    const since = until - HOUR * 60_000;
+    return fill(await getStats(place, { since: new Date(since).toISOString(), step: 60, job: name }, signal), since, until, 60);
+  });
+  const again = useThrottle(reload, 3000);
+  useLive<JobEvent>(`jobs:${name}`, { onItems: again, onGap: again });
+  const lines = useMemo((): Line[] => [
+    { label: "succeeded", tone: "good", values: rates(data ?? [], "succeeded", 60), area: true },
+    { label: "failed", tone: "bad", values: rates(data ?? [], "failed", 60), area: true },
+    { label: "enqueued", tone: "run", values: rates(data ?? [], "enqueued", 60) },
+  ], [data]);
+  const times = useMemo(() => timesOf(data ?? []), [data]);
+  const last = data?.findLast((bucket) => typeof bucket.runP50 === "number");
+  return (
+    <section class="sheet">
+      <header>
+        <h2>Throughput, last hour</h2>
+        {last && <span class="end faint small">runs {span((last.runP50 ?? 0) * 1000)}, 99 % within {span((last.runP99 ?? 0) * 1000)}</span>}
+      </header>
+      <div class="inner stack">
+        <Legend lines={lines} />
+        <Chart label={`Jobs per second of ${name}`} times={times} lines={lines} format={rateFor(lines)} height={180} />
+      </div>
+    </section>
+  );
+}
+
+function Conditions({ conditions }: { conditions: Condition[] }) {
+  if (!conditions.length) return null;
+  return (
+    <section class="sheet">
+      <header><h2>Conditions</h2></header>
+      <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of conditions">
+        <table class="table">
+          <thead>
+            <tr><th scope="col">Type</th><th scope="col">Status</th><th scope="col">Reason</th><th scope="col">Message</th><th scope="col">Since</th></tr>
+          </thead>
+          <tbody>
+            {conditions.map((condition) => (
+              <tr key={condition.type}>
+                <td><b>{condition.type}</b></td>
+                <td><span class="state" data-tone={lookOf(condition)}>{condition.status}</span></td>
+                <td class="mono small">{condition.reason}</td>
+                <td class="soft">{condition.message}</td>
+                <td class="small"><Clock at={condition.lastTransitionTime} /></td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+/** Stalled and Reconciling are good when they are False. */
+function lookOf(condition: Condition): string {
+  if (condition.status === "Unknown") return "warn";
+  const wanted = ["Stalled", "Reconciling", "Suspended"].includes(condition.type) ? "False" : "True";
+  return condition.status === wanted ? "good" : condition.type === "Reconciling" ? "warn" : "bad";
+}

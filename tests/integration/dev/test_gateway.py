@@ -1,0 +1,45 @@
+"""`jetmill dev` serves jobs over HTTP as well."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.dev import Dev
+from support.nats import find_free_port
+
+pytestmark = pytest.mark.integration
+Start = Callable[..., Awaitable[Dev]]
+
+
+async def test_a_job_that_was_enqueued_over_http_runs_and_is_in_the_list(start: Start) -> None:
+    dev = await start()
+    url = (await dev.says(r"gateway (http://127\.0\.0\.1:\d+)"))[1]
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1/", trust_env=False, timeout=60) as http:
+        body: dict[str, Any] = {"job": "greet", "payload": {"name": "Ada"}}
+        job = (await http.post("jobs", json=body, headers={"Prefer": "wait=30"})).json()
+        result = (await http.get(f"jobs/{job['id']}/result", headers={"Prefer": "wait=30"})).json()
+        assert result["result"] == "Hello, Ada!"
+        seq = (await http.get(f"jobs/{job['id']}")).json()["seq"]
+        found = (await http.get("jobs", params={"after": seq, "state": "succeeded"})).json()
+        assert [one["id"] for one in found["items"]] == [job["id"]]
+        declared = (await http.get("declarations/jobs")).json()["items"]
+        assert [(one["name"], one["spec"]["handler"]) for one in declared] == [("greet", "tasks:greet")]
+        assert (await http.get("docs")).status_code == 200
+
+
+async def test_a_port_that_was_asked_for_is_the_port(start: Start) -> None:
+    port = find_free_port()
+    dev = await start("--gateway-port", str(port))
+    await dev.says(rf"gateway http://127\.0\.0\.1:{port} ")
+
+
+async def test_a_port_that_was_asked_for_and_is_taken_is_said(start: Start, folder: Path) -> None:
+    dev = await start("--gateway-port", "0")
+    taken = (await dev.says(r"gateway http://127\.0\.0\.1:(\d+) "))[1]
+    other = await start("--gateway-port", taken, "--data", str(folder / "other"))
+    await other.says(rf"cannot listen on 127\.0\.0\.1 port {taken}")
