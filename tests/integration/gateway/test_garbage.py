@@ -152,6 +152,7 @@ async def test_bytes_that_are_no_http_close_the_connection_alone(local: RunningG
         writer.write_eof()
         answer = await asyncio.wait_for(reader.read(), 10)
         writer.close()
+        await writer.wait_closed()
         assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     async with local.client() as client:
         assert (await client.get("/livez")).status_code == 200

@@ -19,7 +19,7 @@ from jetmill_operator.gateway.access.ports import Reviewer
 from jetmill_operator.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
-    from jetmill_operator.gateway.web.parts import GatewayParts
+    from jetmill_operator.gateway.web.server import Server
     from jetmill_operator.gateway.web.stage import Stage
 
 log = structlog.get_logger(__name__)
@@ -39,11 +39,18 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A gateway that listens."""
+    """What listens."""
 
     port: int
     serving: asyncio.Task[None]
     """Ends if the server ends by itself."""
+    stage: Stage
+    server: Server
+
+    async def end(self) -> None:
+        """Take nothing new, and wait for the requests under way; idempotent."""
+        self.server.stop()
+        await self.serving
 
 
 class Gateway:
@@ -54,7 +61,6 @@ class Gateway:
         self._stop = asyncio.Event()
         self.listening = asyncio.Event()
         self.port = 0
-        self._parts: GatewayParts | None = None
 
     def stop(self) -> None:
         """End in order."""
@@ -66,65 +72,45 @@ class Gateway:
         """Serve until stopped; give the exit status. ConfigError for what makes it impossible to begin."""
         with self._signals():
             try:
-                async with open_outside(self._settings) as outside:
-                    await self._serve(outside)
+                async with open_outside(self._settings) as outside, open_stage(self._settings) as stage:
+                    await self._serve(stage, outside)
             except JetmillError as err:
                 log.error("gateway_failed", error=str(err))
                 return 1
         log.info("gateway_stopped")
         return 0
 
-    async def _serve(self, outside: Outside) -> None:
-        from jetmill_operator.gateway.web.server import make_server, open_socket
-        from jetmill_operator.gateway.web.stage import Stage
-
-        settings, stage = self._settings, Stage()
-        listener = open_socket(settings.host, settings.port)
-        self.port = int(listener.getsockname()[1])
-        server = make_server(stage, settings)
-        tasks: list[asyncio.Task[object]] = [asyncio.create_task(server.serve(sockets=[listener]))]
-        log.info("gateway_started", host=settings.host, port=self.port, auth=settings.auth)
-        self.listening.set()
-        try:
-            tasks += [asyncio.create_task(self._work(stage, outside)), asyncio.create_task(self._stop.wait())]
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            if self._parts is not None:
-                self._parts.backplane.shut()
-            server.stop()
-            await tasks[0]
-            for task in tasks[1:]:
-                task.cancel()
-            await asyncio.gather(*tasks[1:], return_exceptions=True)
-            listener.close()
-
-    async def _work(self, stage: Stage, outside: Outside) -> None:
-        """Let the application play once NATS is there, until cancelled."""
-        from jetmill_operator.gateway.web.app import make_app
-        from jetmill_operator.gateway.web.front import Front
-
-        trunk = await self._connect()
-        try:
-            async with open_parts(self._settings, trunk, outside) as parts:
-                self._parts = parts
-                stage.app = Front(make_app(parts), parts)
-                await asyncio.Event().wait()
-        finally:
-            await trunk.close()
-
-    async def _connect(self) -> Trunk:
-        """Connect to NATS, however long it takes."""
+    async def _connect(self) -> Trunk | None:
+        """Connect to NATS, however long it takes; None: told to stop meanwhile."""
         from jetmill_operator.reconcile.account import connect_accounts
 
         settings = self._settings
-        while True:
+        while not self._stop.is_set():
             try:
                 return await connect_accounts(settings.connection.bus_options(), settings.accounts)
             except BusError as err:
                 log.warning("gateway_nats_not_reached", error=str(err))
-            await asyncio.sleep(RETRY_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), RETRY_SECONDS)
+        return None
+
+    async def _serve(self, stage: Served, outside: Outside) -> None:
+        """Say from the first moment that the process lives; play once NATS is there."""
+        self.port = stage.port
+        log.info("gateway_started", host=self._settings.host, port=self.port, auth=self._settings.auth)
+        self.listening.set()
+        trunk = await self._connect()
+        if trunk is None:
+            return
+        try:
+            async with play(stage, self._settings, trunk, outside):
+                stopping = asyncio.create_task(self._stop.wait())
+                try:
+                    await asyncio.wait({stage.serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    stopping.cancel()
+        finally:
+            await trunk.close()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -139,8 +125,35 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def open_parts(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[GatewayParts]:
-    """What an application is made of, with lists that follow the ledger, until the block ends."""
+async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[Served]:
+    """Serve HTTP until the block ends; requests under way may end. ConfigError if the address cannot be had."""
+    async with open_stage(settings) as stage, play(stage, settings, trunk, outside):
+        yield stage
+
+
+@contextlib.asynccontextmanager
+async def open_stage(settings: GatewaySettings) -> AsyncIterator[Served]:
+    """Listen until the block ends, with nothing to play yet. ConfigError if the address cannot be had."""
+    from jetmill_operator.gateway.web.server import make_server, open_socket
+    from jetmill_operator.gateway.web.stage import Stage
+
+    stage = Stage()
+    listener = open_socket(settings.host, settings.port)
+    server = make_server(stage, settings)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    opened = Served(int(listener.getsockname()[1]), serving, stage, server)
+    try:
+        yield opened
+    finally:
+        await opened.end()
+        listener.close()
+
+
+@contextlib.asynccontextmanager
+async def play(stage: Served, settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[None]:
+    """Give the application to a stage, whose requests end before the application does."""
+    from jetmill_operator.gateway.web.app import make_app
+    from jetmill_operator.gateway.web.front import Front
     from jetmill_operator.gateway.web.parts import build_parts
     from jetmill_operator.gateway.web.projecting import run_projection
 
@@ -149,35 +162,17 @@ async def open_parts(settings: GatewaySettings, trunk: Trunk, outside: Outside) 
     parts = build_parts(settings, trunk, outside.reviewer)
     parts.cluster = outside.cluster
     try:
+        app = Front(make_app(parts), parts)
         async with run_projection(parts, Path(settings.projection) if settings.projection else None):
-            yield parts
+            stage.stage.app = app
+            try:
+                yield
+            finally:
+                parts.backplane.shut()
+                await stage.end()
     finally:
         await parts.backplane.close()
         await parts.namespaces.close()
-
-
-@contextlib.asynccontextmanager
-async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[Served]:
-    """Serve over a connection that is there until the block ends; requests under way may end. ConfigError if the
-    address cannot be had.
-    """
-    from jetmill_operator.gateway.web.app import make_app
-    from jetmill_operator.gateway.web.front import Front
-    from jetmill_operator.gateway.web.server import make_server, open_socket
-
-    listener = open_socket(settings.host, settings.port)
-    try:
-        async with open_parts(settings, trunk, outside) as parts:
-            server = make_server(Front(make_app(parts), parts), settings)
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            try:
-                yield Served(port=int(listener.getsockname()[1]), serving=serving)
-            finally:
-                parts.backplane.shut()
-                server.stop()
-                await serving
-    finally:
-        listener.close()
 
 
 @contextlib.asynccontextmanager
