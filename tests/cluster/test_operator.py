@@ -253,11 +253,17 @@ async def test_who_has_lost_the_lease_ends_with_status_1_and_writes_nothing(star
     second = await start(JETMILL_POD_NAME="second")
     await person.declare()
     await person.sees("Ready", "True ScaledToZero")
+    await eventually(lambda: _is_looked_at(person))  # the second has then no more to write
     before = await person.get()
     first.send(signal.SIGCONT)
     assert await first.wait() == 1
     assert await person.get() == before
     assert second.get("/readyz") == 200
+
+
+async def _is_looked_at(person: Person) -> bool:
+    body = await person.get()
+    return body is not None and "scaling" in body.get("status", {})
 
 
 @pytest.mark.slow

@@ -96,12 +96,6 @@ class Gate:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class ImpatientProtocol(StreamProtocol):
-    """Gives up what a peer does not take sooner than a test does."""
-
-    user_timeout_milliseconds = 3_000
-
-
 class Server(uvicorn.Server):
     """Ends its streams before its connections."""
 
@@ -114,10 +108,11 @@ class Server(uvicorn.Server):
 
 async def main(url: str, namespace: str, options: dict[str, float]) -> None:
     bus = await connect(BusOptions(url=url, namespace=namespace))
+    StreamProtocol.user_timeout_milliseconds = int(options.pop("patience_seconds", 60.0) * 1000)
     async with Backplane({namespace: bus}.get, options=StreamOptions(**options)) as backplane:  # type: ignore[arg-type]
         config = uvicorn.Config(
             Gate(backplane, namespace),
-            ws=ImpatientProtocol,
+            ws=StreamProtocol,
             ws_per_message_deflate=False,
             lifespan="off",
             log_level="warning",

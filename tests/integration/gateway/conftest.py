@@ -13,13 +13,23 @@ from jetmill_operator.gateway.access.identity import Identity
 from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, declare, serve
 from support.nats import NatsServer
 
-READS = ("get jobs/runs", "list jobs/runs", "watch jobs/runs", "list jobs/workers", "list jobs/queues", "get jobs/logs")
+READS = (
+    "get jobs/runs",
+    "list jobs/runs",
+    "watch jobs/runs",
+    "list jobs/workers",
+    "list jobs/queues",
+    "get jobs/logs",
+    "watch jobs/events",
+    "watch jobs/messages",
+)
 WRITES = (
     "create jobs/runs",
     "create jobs/cancel",
     "create jobs/retry",
     "create jobs/discard",
     "create jobs/reschedule",
+    "create jobs/messages",
 )
 SECRETS = ("get jobs/payload", "get jobs/result")
 

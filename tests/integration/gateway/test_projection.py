@@ -151,8 +151,20 @@ async def test_what_is_no_job_of_ours_does_not_keep_the_lag_from_nothing(bus: Bu
         await eventually(lambda: projection.lag(namespace_of(bus)).seconds == 0)
         assert projection.lag(namespace_of(bus)).records == 0
         assert projection.lag(namespace_of(bus)).complete
-        await projection.clear(namespace_of(bus))
-        assert not projection.lag(namespace_of(bus)).complete
+
+
+async def test_until_it_has_read_everything_once_it_says_that_its_lists_lack_something(bus: Bus, path: Path) -> None:
+    await enqueue(bus)
+    projection = await Projection.open(path)
+    ingest = Ingest(projection, bus, namespace=namespace_of(bus))
+    assert not projection.lag(namespace_of(bus)).complete
+    await ingest.begin()
+    lag = projection.lag(namespace_of(bus))
+    assert (lag.complete, lag.records) == (False, 1)
+    await ingest.catch_up(1)
+    lag = projection.lag(namespace_of(bus))
+    assert (lag.complete, lag.records) == (True, 0)
+    await projection.close()
 
 
 async def test_a_record_that_cannot_be_read_is_passed_over(bus: Bus, path: Path) -> None:
@@ -313,10 +325,11 @@ INGEST = """
 import asyncio, sys
 from pathlib import Path
 from jetmill.bus.connect import BusOptions, connect
-from jetmill_operator.gateway.projection import Ingest, Projection
+from jetmill_operator.gateway.projection import Ingest, JobFilter, Projection
 
 async def main(url, namespace, path):
     projection = await Projection.open(Path(path))
+    print((await projection.list(JobFilter(namespace=namespace))).seq, flush=True)
     projection.on_entries(lambda *_: print(projection.seq(namespace), flush=True))
     await Ingest(projection, await connect(BusOptions(url, namespace=namespace)), namespace=namespace).run()
 
@@ -330,15 +343,16 @@ async def test_killed_in_the_middle_it_loses_and_repeats_nothing(
     jobs = await asyncio.gather(*(enqueue(bus) for _ in range(3_000)))
     await asyncio.gather(*(finish(bus, *job) for job in jobs[:1_000]))
     seqs: list[int] = []
-    while not seqs or seqs[-1] < 5_000:
+    for _ in range(3):
         command = [sys.executable, "-c", INGEST, shared_server.url, namespace_of(bus), str(path)]
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
         assert process.stdout is not None
-        line = await soon(process.stdout.readline())
+        seqs.append(int(await soon(process.stdout.readline())))  # where it goes on
+        if seqs[-1] < 5_000:
+            seqs.append(int(await soon(process.stdout.readline())))
         process.kill()  # the next batch is on its way
         await process.wait()
-        seqs.append(int(line))
-    assert seqs == sorted(set(seqs))
+    assert seqs == sorted(seqs)
     async with ingesting(path, bus) as (projection, _):
         await caught_up(projection, bus)
         assert await compare(bus, namespace=namespace_of(bus), path=str(path)) == (3_000, [])

@@ -178,3 +178,26 @@ async def test_a_batch_that_fails_leaves_nothing_behind_and_can_come_again(proje
     assert (projection.seq("shop"), await projection.count(ALL)) == (0, 0)
     await projection.write("shop", entries)
     assert (projection.seq("shop"), await projection.count(ALL)) == (10, 10)
+
+
+async def test_records_that_are_valid_and_absurd_are_taken_in(projection: Projection) -> None:
+    """Whoever may write to the ledger cannot stop the projection by a number or a character."""
+    huge = 10**30
+    entry = make_entry(
+        State.SCHEDULED,
+        id="job-0",
+        due=huge,
+        attempt=huge,
+        enqueueing=huge,
+        crashes=huge,
+        error=make_error(type="E\0", message="a\0b \u2028 \U0001f600" + "x" * 100_000),
+        call=Call(user="\0", labels={"\0": "", "": "\0", "=": "1:"}),
+        worker="w" * 10_000,
+    )
+    await projection.write("shop", [entry, make_entry(State.RETRYING, id="job-0", seq=2, due=-huge, enqueueing=huge)])
+    for wanted in (ALL, JobFilter(namespace="shop", user="\0"), JobFilter(namespace="shop", label={"": "\0"})):
+        (row,) = (await projection.list(wanted)).items
+        assert (row.user, row.labels) == ("\0", {"\0": "", "": "\0", "=": "1:"})
+        assert row.error_message is not None
+        assert (row.error_type, row.error_message[:3], len(row.error_message)) == ("E\0", "a\0b", 4_000)
+    assert await projection.count(JobFilter(namespace="shop", error="\U0001f600xx")) in (0, 1)

@@ -17,6 +17,7 @@ import msgspec
 import psutil
 import pytest
 
+from factories import make_call
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
@@ -28,7 +29,8 @@ from support.wait import eventually, soon
 
 pytestmark = pytest.mark.integration
 StartGate = Callable[..., GateProcess]
-LABELS = {"filler": "x" * 200}
+CALL = make_call(labels={"filler": "x" * 400})
+"""Makes events large, so that few of them fill a buffer."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ async def publish(bus: Bus, count: int, *, at_once: int = 25) -> list[int]:
     """Events in small batches, each of them acknowledged; their sequences."""
     seqs: list[int] = []
     for _ in range(0, count, at_once):
-        seqs += await append(bus, at_once)
+        seqs += await append(bus, at_once, call=CALL)
     return seqs
 
 
@@ -70,7 +72,7 @@ async def test_two_gateways_give_every_client_everything_once(bus: Bus, start_ga
     gates = [start_gate(), start_gate()]
     listeners = [Listener(gate.url, topic) for gate in gates for topic in ("namespace", "jobs:send-email") * 3]
     assert {await listener.ready() for listener in listeners} == {0}
-    seqs = await publish(bus, 1500)
+    seqs = await publish(bus, 1000)
     for listener in listeners:
         await listener.reached(seqs[-1])
         listener.check(listener.topic, seqs)
@@ -108,7 +110,7 @@ async def test_a_gateway_that_is_told_to_end_closes_with_1012_and_clients_resume
         listeners = [Listener(balancer.url) for _ in range(8)]
         for listener in listeners:
             await listener.ready()
-        publishing = asyncio.create_task(publish(bus, 2000))
+        publishing = asyncio.create_task(publish(bus, 1000))
         await listeners[0].reached(200)
         balancer.ports = [start_gate().port]
         await soon(first.end())
@@ -128,7 +130,7 @@ async def test_a_gateway_that_is_killed_loses_nobody_anything(bus: Bus, start_ga
         listeners = [Listener(balancer.url) for _ in range(8)]
         for listener in listeners:
             await listener.ready()
-        publishing = asyncio.create_task(publish(bus, 2000))
+        publishing = asyncio.create_task(publish(bus, 1000))
         await listeners[0].reached(200)
         gates[0].kill()
         await listeners[0].reached(600)
@@ -153,9 +155,9 @@ async def test_clients_that_die_and_clients_that_are_slow_cost_the_others_nothin
         await listener.ready()
     for socket in slow:
         socket.stop_reading()
-    publishing = asyncio.create_task(publish(bus, 12_000, at_once=100))
+    publishing = asyncio.create_task(publish(bus, 5_000, at_once=50))
     for number, socket in enumerate(dying, 1):
-        await fast[number % len(fast)].reached(number * 100)
+        await fast[number % len(fast)].reached(number * 50)
         socket.abort()
     seqs = await publishing
     for listener in fast:
@@ -175,9 +177,9 @@ async def test_clients_that_die_and_clients_that_are_slow_cost_the_others_nothin
 
 
 async def open_raw(url: str, tallies: dict[RawSocket, Tally]) -> RawSocket:
-    """A socket that subscribes to everything, with a small receive buffer."""
+    """A socket that subscribes to everything, with a small receive buffer (smaller than a segment, it would crawl)."""
     tally = Tally()
-    socket = await RawSocket.connect(url, lambda _socket, text, _now: tally.add(text), receive_bytes=4096)
+    socket = await RawSocket.connect(url, lambda _socket, text, _now: tally.add(text), receive_bytes=262_144)
     tallies[socket] = tally
     socket.send('{"op":"subscribe","topic":"namespace"}')
     await eventually(lambda: tally.of_type("subscribed"))
@@ -185,20 +187,20 @@ async def open_raw(url: str, tallies: dict[RawSocket, Tally]) -> RawSocket:
 
 
 async def test_a_client_that_never_reads_costs_bounded_memory_and_is_sent_away(bus: Bus, start_gate: StartGate) -> None:
-    gate = start_gate(max_bytes=200_000, stall_seconds=2.0)
+    gate = start_gate(max_bytes=200_000, stall_seconds=2.0, patience_seconds=3.0, ring=500, backlog=100)
     process = psutil.Process(gate.pid)
     witness = Listener(gate.url)
     await witness.ready()
-    await witness.reached((await publish(bus, 12_000, at_once=200))[-1])  # its ring is full: it grows no more
+    await witness.reached((await publish(bus, 2_000, at_once=100))[-1])  # its ring is full: it grows no more
     tallies: dict[RawSocket, Tally] = {}
     stuck = [await open_raw(gate.url, tallies) for _ in range(20)]
     before = process.memory_info().rss
     for socket in stuck:
         socket.stop_reading()
-    seqs = await publish(bus, 24_000, at_once=400)
+    seqs = await publish(bus, 8_000, at_once=100)
     await witness.reached(seqs[-1])
     grown = process.memory_info().rss - before
-    assert grown < 20 * (200_000 + 400_000) + 10_000_000, f"{grown / 1e6:.1f} MB for {len(stuck)} clients"
+    assert grown < 20 * (200_000 + 150_000) + 10_000_000, f"{grown / 1e6:.1f} MB for {len(stuck)} clients"
     await eventually(lambda: count_connections(process) == 1, what="only the witness is left")
     for socket in stuck:
         socket.transport.resume_reading()

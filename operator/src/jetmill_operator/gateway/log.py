@@ -26,4 +26,5 @@ EVENTS: Mapping[str, str] = {
     "table_not_read": "Workers or queues could not be looked at; tried again. `namespace`, `table`, `error`.",
     "session_begun": "Somebody logged in from a browser.",
     "session_ended": "And out.",
+    "stream_not_checked": "It could not be asked whether a stream of NATS is still the same. `namespace`, `error`.",
 }

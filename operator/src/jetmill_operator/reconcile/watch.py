@@ -226,7 +226,7 @@ class Watch:
         logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it would warn of signals, in a thread
         settings = kopf.OperatorSettings()
         settings.posting.enabled = False
-        settings.scanning.disabled = bool(self._namespaces)
+        settings.scanning.disabled = True  # our kinds come with the chart: no right to read definitions is asked for
         settings.networking.request_timeout = REQUEST_SECONDS
         settings.networking.enforce_retry_after = True
         settings.watching.server_timeout = SERVER_SECONDS

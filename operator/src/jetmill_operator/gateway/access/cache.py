@@ -36,7 +36,7 @@ class AnswerCache(Generic[KeyT, ValueT]):
         self.misses += 1
         task = self._asking.get(key)
         if task is None:
-            task = self._asking[key] = asyncio.ensure_future(self._ask(key, ask))
+            task = self._asking[key] = asyncio.ensure_future(self._ask(key, ask, began=self._clock()))
             task.add_done_callback(_note_error)
         return await asyncio.shield(task)
 
@@ -44,9 +44,8 @@ class AnswerCache(Generic[KeyT, ValueT]):
         """Ask again next time."""
         self._answers.pop(key, None)
 
-    async def _ask(self, key: KeyT, ask: Callable[[], Awaitable[ValueT]]) -> ValueT:
+    async def _ask(self, key: KeyT, ask: Callable[[], Awaitable[ValueT]], *, began: float) -> ValueT:
         try:
-            began = self._clock()
             answer = await ask()
             seconds = self._seconds_of(answer)
             if seconds > 0:

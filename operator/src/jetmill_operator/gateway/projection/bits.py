@@ -49,12 +49,19 @@ class Bits:
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Take numbers out."""
-        for piece, bits in _collect(numbers).items():
-            left = self.pieces.get(piece, 0) & ~bits
+        self.cut(Bits.of(numbers))
+
+    def cut(self, other: Bits) -> None:
+        """Take out what another set has."""
+        for piece, bits in other.pieces.items():
+            before = self.pieces.get(piece)
+            if before is None:
+                continue
+            left = before & ~bits
             if left:
                 self.pieces[piece] = left
             else:
-                self.pieces.pop(piece, None)
+                del self.pieces[piece]
 
     def put(self, start: int, bits: int) -> None:
         """Put in what a part of a piece holds: bit 0 is number `start`."""

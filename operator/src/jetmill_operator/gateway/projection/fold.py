@@ -12,6 +12,8 @@ from jetmill.protocol.state import CLAIMED, FINAL, Reason, State
 from jetmill_operator.gateway.projection.histogram import Tally, bucket_of
 
 ERROR_CHARACTERS = 4_000
+_MOST = 1 << 62
+"""What SQLite can hold and add to; JSON's numbers have no end."""
 _GROUP_CHARACTERS = 200
 _VARIABLE = re.compile(
     r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|\b[0-9a-fA-F]{12,}\b|\d+(?:\.\d+)?"
@@ -114,20 +116,22 @@ def begin_row(entry: Entry, *, number: int) -> Row:
 def apply_entry(row: Row, entry: Entry, tally: Tally) -> None:
     """Change a row to what its next record says, and count that."""
     record, before = entry.record, row.state
-    if record.enqueueing > row.enqueueing:
+    if min(record.enqueueing, _MOST) > row.enqueueing:
         row.started = row.worker = row.error_type = row.error_message = None
         if record.state in (State.QUEUED, State.SCHEDULED):
             tally.enqueued += 1
     _count(row, entry, tally, before)
     row.job, row.state, row.reason = record.job, record.state.value, record.reason and record.reason.value
-    row.enqueueing, row.attempt, row.crashes, row.band = record.enqueueing, record.attempt, record.crashes, record.band
-    row.schedule, row.due, row.worker = record.schedule, record.due, record.worker or row.worker
+    row.enqueueing, row.attempt = min(record.enqueueing, _MOST), min(record.attempt, _MOST)
+    row.crashes, row.band = min(record.crashes, _MOST), record.band
+    row.schedule, row.worker = record.schedule, record.worker or row.worker
+    row.due = None if record.due is None else max(-_MOST, min(record.due, _MOST))
     row.updated, row.seq = entry.time, entry.seq
     row.ended = entry.time if record.state in FINAL else None
     if record.state is State.RUNNING:
         row.started = entry.time
     elif record.waiting:
-        row.ready = max(entry.time, record.due or 0)
+        row.ready = max(entry.time, row.due or 0)
     _note_call(row, record)
     if record.error is not None:
         row.error_type, row.error_message = record.error.type, record.error.message[:ERROR_CHARACTERS]

@@ -17,8 +17,11 @@ HEAVY = 4_096
 """A facet of more jobs than this has a bitmap in memory."""
 
 
+KINDS = ("job", "state", "reason")
+
+
 class Face(NamedTuple):
-    """What of a job can change and has a bitmap."""
+    """What of a job can change and has a bitmap: the fields are KINDS."""
 
     job: str
     state: str
@@ -61,11 +64,15 @@ class Index:
         added: dict[tuple[str, str], list[int]] = {}
         removed: dict[tuple[str, str], list[int]] = {}
         for change in changes:
-            before, after = _keys(change.before), _keys(change.after)
-            for key in after - before:
-                added.setdefault(key, []).append(change.number)
-            for key in before - after:
-                removed.setdefault(key, []).append(change.number)
+            before, after = change.before, change.after
+            for kind in range(len(KINDS)):
+                value, old = after[kind], None if before is None else before[kind]
+                if value == old:
+                    continue
+                if value is not None:
+                    added.setdefault((KINDS[kind], value), []).append(change.number)
+                if old is not None:
+                    removed.setdefault((KINDS[kind], old), []).append(change.number)
         for key, numbers in removed.items():
             self.faces[key].remove(numbers)
         for key, numbers in added.items():
@@ -105,8 +112,9 @@ class Index:
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Forget jobs."""
+        gone = Bits.of(numbers)
         for bits in (self.alive, *self.faces.values(), *self.heavy.values()):
-            bits.remove(numbers)
+            bits.cut(gone)
         first = next(iter(self.alive.first(1)), None)
         if first is not None:
             for column in (self._born, self._created, self._seq, self._updated):
@@ -161,10 +169,3 @@ class Index:
         if left:
             groups.append(("", len(left), left.last(1)[0]))
         return groups
-
-
-def _keys(face: Face | None) -> set[tuple[str, str]]:
-    if face is None:
-        return set()
-    keys = {("job", face.job), ("state", face.state)}
-    return keys if face.reason is None else keys | {("reason", face.reason)}

@@ -9,6 +9,7 @@ have purged, for a purge leaves no record.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import aclosing
 
 import structlog
@@ -73,7 +74,7 @@ class Ingest:
                     group.create_task(self._sweep())
             except* AnotherLedgerError:
                 self._rebuild = True
-            except* BusError as errors:
+            except* (BusError, sqlite3.Error) as errors:  # a full disk may be emptied
                 log.warning("projection_ingest_failed", namespace=self._namespace, error=str(errors.exceptions[0]))
                 await asyncio.sleep(self._pause_seconds)
 

@@ -259,8 +259,8 @@ class Projection:
                 space.complete, space.current_at = True, time.monotonic()
 
     def _tell(self, space: _Space) -> None:
-        if space.index.seq >= space.head:
-            space.current_at = time.monotonic()
+        if space.head and space.index.seq >= space.head:
+            space.complete, space.current_at = True, time.monotonic()
         for seq, done in space.waiting:
             if seq <= space.index.seq and not done.done():
                 done.set_result(None)

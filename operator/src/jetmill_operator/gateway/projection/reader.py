@@ -42,9 +42,9 @@ class Reader:
     def page(self, wanted: JobFilter, *, sort: Sort, limit: int, cursor: str | None) -> Page:
         """A page of the jobs that fit."""
         beyond = None if cursor is None else parse_cursor(cursor, wanted=wanted, sort=sort)
+        seq = self._index.seq  # what is read below may be newer, and is never older
         narrowed = self._narrow(wanted)
         with self._lock:
-            seq = self._index.seq
             found = self._index.select(wanted, self._known(narrowed))
             numbers = self._index.pick(found, sort, limit + 1, beyond=beyond)
             mark = self._index.mark_of(numbers[limit - 1], sort) if len(numbers) > limit else None

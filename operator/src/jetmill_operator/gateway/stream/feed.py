@@ -163,10 +163,11 @@ class Feed:
         """See whether the source is another by now (a backup was restored): sequences went back. BusError."""
         if self._task is None:
             return
+        seen = self._seen  # as it was before the question: more may come before the answer
         last = await self.source.last_seq()
-        if last >= self._seen:
+        if last >= seen:
             return
-        log.warning("stream_went_back", namespace=self.namespace, seen=self._seen, last=last)
+        log.warning("stream_went_back", namespace=self.namespace, seen=seen, last=last)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._batch, self._ring = [], []

@@ -25,11 +25,13 @@ from jetmill_operator.gateway.stream.frame import Subscribe
 from jetmill_operator.gateway.stream.pump import run_socket
 from jetmill_operator.gateway.stream.session import Session
 from jetmill_operator.gateway.stream.sse import MAX_TOPICS, EventStream, parse_cursors
+from jetmill_operator.gateway.web.body import In
 from jetmill_operator.gateway.web.credential import read_credentials
 from jetmill_operator.gateway.web.exchange import exchange_of
 from jetmill_operator.gateway.web.guard import STREAM, caller_of
 from jetmill_operator.gateway.web.parts import parts_of
 from jetmill_operator.gateway.web.problem import Fault, ProblemError
+from jetmill_operator.gateway.web.route.job import NamespaceQuery
 from jetmill_operator.gateway.web.served import served_for
 from jetmill_operator.gateway.web.watcher import Watcher
 
@@ -39,7 +41,6 @@ OPT = {"right": SELF, STREAM: True}
 TAGS = ["streams"]
 _FULL = 1013
 Asked = Request[Any, Any, Any]
-NamespaceQuery = Annotated[str | None, QueryParameter(description="The namespace; the gateway's first, if not given")]
 _PROBLEMS = {
     "forbidden": "forbidden",
     "bad-topic": "invalid-parameter",
@@ -141,7 +142,7 @@ async def _serve(request: Asked, session: Session, events: EventStream) -> Async
         note_end(request, session)
 
 
-class MessageBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Message(In, frozen=True, kw_only=True):
     """What to say, and to whom: a topic, or one user."""
 
     message: Any
@@ -152,7 +153,7 @@ class MessageBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 @post(
     f"{PATH}/messages", opt={"right": SPEAK}, tags=TAGS, summary="Send a message to those who listen", status_code=202
 )
-async def send_message(request: Asked, data: JSONBody[MessageBody], namespace: NamespaceQuery = None) -> Response[None]:  # noqa: ARG001
+async def send_message(request: Asked, data: JSONBody[Message], namespace: NamespaceQuery = None) -> Response[None]:  # noqa: ARG001
     """To everyone who listens to a topic, or to every screen of one user, at any gateway. Nothing is kept."""
     if (data.topic is None) == (data.user is None):
         raise InputError("a message wants a topic or a user", field="topic", cure="give one of them")
