@@ -37,21 +37,29 @@ export async function logout(): Promise<void> {
   await ask("session", { method: "DELETE" });
 }
 
-export function listJobs(namespace: string, params: URLSearchParams, signal?: AbortSignal): Promise<Answer<Page<JobRow>>> {
+/** What this page changed last, by namespace: lists are asked for with it, so that one reads what one wrote. */
+const written = new Map<string, number>();
+
+function among(namespace: string, params: URLSearchParams): URLSearchParams {
   const all = new URLSearchParams(params);
   all.set("namespace", namespace);
+  const seq = written.get(namespace);
+  if (seq) all.set("after", String(seq));
+  return all;
+}
+
+export function listJobs(namespace: string, params: URLSearchParams, signal?: AbortSignal): Promise<Answer<Page<JobRow>>> {
+  const all = among(namespace, params);
   return ask<Page<JobRow>>("jobs", { params: all, signal });
 }
 
 export async function countJobs(namespace: string, params: URLSearchParams, signal?: AbortSignal): Promise<number> {
-  const all = new URLSearchParams(params);
-  all.set("namespace", namespace);
+  const all = among(namespace, params);
   return (await ask<{ count: number }>("count", { params: all, signal })).body.count;
 }
 
 export async function groupJobs(namespace: string, by: string, params: URLSearchParams, signal?: AbortSignal): Promise<Group[]> {
-  const all = new URLSearchParams(params);
-  all.set("namespace", namespace);
+  const all = among(namespace, params);
   all.set("by", by);
   return (await ask<{ items: Group[] }>("groups", { params: all, signal })).body.items;
 }
@@ -81,7 +89,9 @@ export function readLine(seq: number, time: string, data: Partial<LogLine> | nul
 export type Action = "cancel" | "retry" | "discard";
 
 export async function act(action: Action, id: string, namespace: string): Promise<number> {
-  return (await ask(`jobs/${id}/${action}`, { method: "POST", params: { namespace } })).seq;
+  const { seq } = await ask(`jobs/${id}/${action}`, { method: "POST", params: { namespace } });
+  written.set(namespace, Math.max(seq, written.get(namespace) ?? 0));
+  return seq;
 }
 
 export async function getStats(

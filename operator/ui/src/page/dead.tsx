@@ -3,7 +3,8 @@
 import { useState } from "preact/hooks";
 import { type Action, groupJobs, listJobs } from "../api/gateway";
 import type { Group, JobEvent, JobRow } from "../api/type";
-import { useLoad, useThrottle } from "../load";
+import { kindOf, textOf } from "../kind";
+import { useEvery, useLoad, useThrottle } from "../load";
 import { Confirm } from "../part/dialog";
 import { Broken, Empty, Waiting } from "../part/empty";
 import { Icon } from "../part/icon";
@@ -29,6 +30,8 @@ export function DeadLetters() {
   const { data, error, reload } = useLoad(`${name}/${by}/${gaps.value}`, (signal) => groupJobs(name, by, FAILED, signal));
   const again = useThrottle(reload, 1500);
   useLive<JobEvent>("state:failed", { onItems: again, onGap: again });
+  useLive<JobEvent>("state:discarded", { onItems: again, onGap: again });
+  useEvery(again, 15_000);
   const all = data?.reduce((sum, group) => sum + group.count, 0) ?? 0;
   return (
     <>
@@ -66,10 +69,18 @@ export function DeadLetters() {
   );
 }
 
+/** The filter that finds a group, and sometimes others beside it: see `kind.ts`. */
 function paramsOf(by: By, key: string): URLSearchParams {
   const params = new URLSearchParams(FAILED);
-  params.set(by, key);
+  const value = by === "error" ? textOf(key) : key;
+  if (value) params.set(by, value);
   return params;
+}
+
+function isOf(by: By, key: string, row: JobRow): boolean {
+  if (by === "job") return row.job === key;
+  if (by === "reason") return (row.reason ?? "") === key;
+  return row.error ? kindOf(row.error) === key : key === "";
 }
 
 function Row({ by, group, onDone }: { by: By; group: Group; onDone: () => void }) {
@@ -104,7 +115,7 @@ function Row({ by, group, onDone }: { by: By; group: Group; onDone: () => void }
           word={asked === "discard" && group.count >= 10 ? String(group.count) : undefined}
           onClose={() => setAsked(null)}
           onConfirm={async () => {
-            await actOnMany(asked, await idsOf(params));
+            await actOnMany(asked, await idsOf(by, group.key));
             onDone();
           }}
         >
@@ -121,7 +132,8 @@ function Example({ id }: { id: string }) {
   return <a class="small faint mono" href={href(`jobs/${id}`)}>for example {id}</a>;
 }
 
-async function idsOf(params: URLSearchParams): Promise<string[]> {
+async function idsOf(by: By, key: string): Promise<string[]> {
+  const params = paramsOf(by, key);
   const ids: string[] = [];
   let cursor: string | null = null;
   do {
@@ -129,7 +141,7 @@ async function idsOf(params: URLSearchParams): Promise<string[]> {
     wanted.set("limit", "200");
     if (cursor) wanted.set("cursor", cursor);
     const { body }: { body: { items: JobRow[]; nextCursor?: string | null } } = await listJobs(namespace.value, wanted);
-    ids.push(...body.items.map((row) => row.id));
+    ids.push(...body.items.filter((row) => isOf(by, key, row)).map((row) => row.id));
     cursor = body.nextCursor ?? null;
   } while (cursor);
   return ids;
