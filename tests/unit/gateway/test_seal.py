@@ -53,7 +53,7 @@ def test_what_we_did_not_write_never_opens(text: str) -> None:
 def test_a_changed_letter_opens_nothing(data: st.DataObject) -> None:
     seal = Seal(KEY, purpose="test")
     text = seal.close({"user": "ada"})
-    at = data.draw(st.integers(0, len(text) - 2))  # the last letter of base64 may hold bits that say nothing
+    at = data.draw(st.integers(0, len(text) - 1))
     letter = data.draw(st.sampled_from("ABCxyz019-_.").filter(lambda one: one != text[at]))
     changed = text[:at] + letter + text[at + 1 :]
     assert seal.open(changed, dict) is None
