@@ -244,6 +244,7 @@ async def test_a_job_that_ended_and_was_purged_while_nobody_read_leaves(bus: Bus
     last = await finish(bus, *gone)
     await bus.ledger.purge(gone[0], up_to=last + 1)
     async with ingesting(path, bus) as (projection, ingest):
+        await caught_up(projection, bus)  # it has begun: it knows from where nobody read
         await eventually(ingest.sweep_once)
         assert [row.id for row in (await projection.list(everything(bus))).items] == [waiting[0]]
 

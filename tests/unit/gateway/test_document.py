@@ -162,6 +162,6 @@ def test_the_table_of_logs_is_what_is_logged() -> None:
         name
         for file in folder.rglob("*.py")
         if "projection" not in file.relative_to(folder).parts
-        for name in re.findall(r'\blog\.(?:debug|info|warning|error)\(\s*"(\w+)"', file.read_text())
+        for name in re.findall(r'\blog\.(?:debug|info|warning|error|exception)\(\s*"(\w+)"', file.read_text())
     }
     assert logged == EVENTS.keys()

@@ -605,7 +605,7 @@ async def test_whoever_has_gone_costs_nothing_more(yard: Yard) -> None:
     yard.backplane.end_session(watch.session)
     assert hub.ledger.idle
     assert hub.events.idle
-    await hub.end_idle(set())
+    await hub.end_idle(lambda _: False)
     assert not hub._traces
     await append(yard.bus, 3)
     assert not watch.session.outbox

@@ -24,6 +24,7 @@ EVENTS: Mapping[str, str] = {
     "message_not_readable": "A message to clients was no message: `namespace`, `topic`, `error`.",
     "replay_broke": "What a client missed could not be read; it was told. `namespace`, `error`.",
     "table_not_read": "Workers or queues could not be looked at; tried again. `namespace`, `table`, `error`.",
+    "streams_not_looked_after": "A defect kept streams from being looked after for a second: its traceback.",
     "session_begun": "Somebody logged in from a browser.",
     "session_ended": "And out.",
     "stream_not_checked": "It could not be asked whether a stream of NATS is still the same. `namespace`, `error`.",

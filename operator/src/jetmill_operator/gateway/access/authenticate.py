@@ -64,12 +64,12 @@ class Authenticator:
         self._key = secrets.token_bytes(32)
         self.cache: AnswerCache[bytes, Identity | None] = AnswerCache(size=CACHED, seconds_of=self._seconds_of)
 
-    async def authenticate(self, given: Credentials) -> Caller:
-        """Say who asks; UnauthenticatedError, AccessUnavailableError."""
+    async def authenticate(self, given: Credentials, *, admit: Callable[[], None] | None = None) -> Caller:
+        """Say who asks; UnauthenticatedError, AccessUnavailableError. See `review` for `admit`."""
         if self._reviewer is None:
             return Caller(LOCAL, Method.NONE)
         if given.bearer:
-            return Caller(await self.review(given.bearer), Method.BEARER)
+            return Caller(await self.review(given.bearer, admit=admit), Method.BEARER)
         if given.ticket:
             ticket = self.sessions.redeem_ticket(given.ticket)
             if ticket is None:
@@ -82,8 +82,10 @@ class Authenticator:
             return Caller(session.identity, Method.SESSION, session=session)
         raise UnauthenticatedError("nobody is logged in", cure=_CURE)
 
-    async def review(self, token: str) -> Identity:
-        """Say whose token it is; UnauthenticatedError, AccessUnavailableError."""
+    async def review(self, token: str, *, admit: Callable[[], None] | None = None) -> Identity:
+        """Say whose token it is; UnauthenticatedError, AccessUnavailableError. `admit` may raise before the API server
+        is asked: for tokens that are known already it is not called.
+        """
         if self._reviewer is None:
             return LOCAL
         reviewer = self._reviewer
@@ -91,7 +93,13 @@ class Authenticator:
         if len(token) <= LONGEST_TOKEN and token.isascii() and token.isprintable():
             # The token itself is kept nowhere; the key of the process makes its hash worth nothing elsewhere.
             mark = hmac.digest(self._key, token.encode(), hashlib.sha256)
-            identity = await self.cache.get(mark, lambda: reviewer.review_token(token))
+
+            async def ask() -> Identity | None:
+                if admit is not None:
+                    admit()
+                return await reviewer.review_token(token)
+
+            identity = await self.cache.get(mark, ask)
         if identity is None or identity.has_ended(self._clock()):
             raise UnauthenticatedError("the token is not accepted", cure=_CURE)
         return identity

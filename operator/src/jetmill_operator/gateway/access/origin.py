@@ -37,7 +37,10 @@ def find_foreign(source: Source, *, allowed: Collection[str] = ()) -> str | None
         return None
     if source.origin == "null":
         return "a page without an origin asks"
-    parts = urlsplit(source.origin)
+    try:
+        parts = urlsplit(source.origin)
+    except ValueError:
+        return "a page of a malformed origin asks"
     if parts.netloc.lower() != source.host.lower():
         return f"a page of {source.origin:.100} asks"
     return None
@@ -45,5 +48,8 @@ def find_foreign(source: Source, *, allowed: Collection[str] = ()) -> str | None
 
 def find_rebound(host: str) -> str | None:
     """Say why a gateway on loopback is not meant by this Host; None: it is."""
-    name = (urlsplit(f"//{host}").hostname or "") if host.isprintable() else ""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "") if host.isprintable() else ""
+    except ValueError:
+        name = ""
     return None if name in _LOOPBACK else f"{host!r:.100} is no name of this machine's loopback"

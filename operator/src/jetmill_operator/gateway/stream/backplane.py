@@ -15,6 +15,7 @@ import structlog
 
 from jetmill.bus.ports import Bus
 from jetmill.errors import JetmillError
+from jetmill_operator.gateway.stream.frame import Key
 from jetmill_operator.gateway.stream.hub import Hub
 from jetmill_operator.gateway.stream.option import StreamOptions
 from jetmill_operator.gateway.stream.session import RESTART, Access, Session, UnknownNamespaceError
@@ -61,6 +62,8 @@ class Backplane:
         """Begin a session, to be ended by `end_session`; FullError."""
         if self._closing or len(self.sessions) >= self.options.max_sessions:
             raise FullError("this gateway takes no more streams now", cure="try again, or another gateway")
+        if sum(one.access.user == access.user for one in self.sessions) >= self.options.max_sessions_of_one:
+            raise FullError("you have as many streams here as one may have", cure="close some")
         session = Session(access, self.find_hub, namespace=namespace, options=self.options, snapshots=self._snapshots)
         self.sessions.add(session)
         if self._task is None:
@@ -124,16 +127,24 @@ class Backplane:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = loop.time()
-            for session in tuple(self.sessions):
-                session.sweep(now, time.time())
-                if session.outbox.code and now - session.outbox.taken > self.options.stall_seconds:
-                    self.end_session(session)  # nobody did: who was to serve it never came to it
-            if now - checked >= _CHECK_SECONDS:
-                checked = now
-                await self._check()
+            try:
+                self._sweep(now)
+                if now - checked >= _CHECK_SECONDS:
+                    checked = now
+                    await self._check()
+            except Exception:  # without it nobody's rights would be looked at any more
+                log.exception("streams_not_looked_after")
+
+    def _sweep(self, now: float) -> None:
+        for session in tuple(self.sessions):
+            session.sweep(now, time.time())
+            if session.outbox.code and now - session.outbox.taken > self.options.stall_seconds:
+                self.end_session(session)  # nobody did: who was to serve it never came to it
+
+    def _is_wanted(self, key: Key) -> bool:
+        return any(key in session.subscriptions for session in self.sessions)
 
     async def _check(self) -> None:
-        wanted = {key for session in self.sessions for key in session.subscriptions}
         for hub in tuple(self._hubs.values()):
             await hub.check()
-            await hub.end_idle(wanted)
+            await hub.end_idle(self._is_wanted)

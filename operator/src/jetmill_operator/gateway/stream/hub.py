@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -102,10 +103,10 @@ class Hub:
                 except BusError as error:
                     log.debug("stream_not_checked", namespace=self.namespace, error=str(error))
 
-    async def end_idle(self, wanted: set[Key]) -> None:
-        """End the traces of jobs that are not among those wanted."""
+    async def end_idle(self, is_wanted: Callable[[Key], bool]) -> None:
+        """End the traces of jobs that nobody wants; asked of each just before it ends, for closing takes its time."""
         for text, feed in tuple(self._traces.items()):
-            if feed.idle and Key(self.namespace, text) not in wanted:
+            if feed in self._begun and feed.idle and not is_wanted(Key(self.namespace, text)):
                 del self._traces[text]
                 self._begun.discard(feed)
                 await feed.close()

@@ -27,6 +27,8 @@ class StreamOptions:
     """Topics on one connection."""
     max_sessions: int = 5_000
     """Connections to this gateway."""
+    max_sessions_of_one: int = 1_500
+    """The same of one user, so that nobody takes them all."""
     heartbeat_seconds: float = 15.0
     recheck_seconds: float = 60.0
     """How long a right is believed."""

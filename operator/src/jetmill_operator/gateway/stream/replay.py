@@ -7,10 +7,10 @@ stands, the rest is given and the client joins the feed in the same turn of the 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
+from jetmill.errors import NoAnswerError
 from jetmill_operator.gateway.stream.feed import Feed, cut_frames
-from jetmill_operator.gateway.stream.frame import Frame, Key
+from jetmill_operator.gateway.stream.frame import MAX_ITEMS, Frame, Key
 from jetmill_operator.gateway.stream.outbox import Gap, Outbox
 from jetmill_operator.gateway.stream.source import closing
 from jetmill_operator.gateway.stream.topic import Topic
@@ -24,6 +24,13 @@ async def replay(feed: Feed, topic: Topic, outbox: Outbox, *, after: int) -> Non
     after = await _skip_what_is_gone(feed, topic, outbox, after=after)
     while not outbox.code:
         items = feed.recall(key.topic, after=after)
+        if items is not None and len(items) > MAX_ITEMS:  # as much as the client takes, not all into memory
+            part = items[:MAX_ITEMS]
+            await outbox.room()
+            for frame in cut_frames(key, part, after=after, seq=part[-1].seq):
+                _put(outbox, frame)
+            after = part[-1].seq
+            continue
         if items is not None:
             for frame in cut_frames(key, items, after=after, seq=feed.seq):
                 _put(outbox, frame)
@@ -46,9 +53,11 @@ async def _skip_what_is_gone(feed: Feed, topic: Topic, outbox: Outbox, *, after:
     key = Key(feed.namespace, str(topic))
     if after > feed.seq:  # of another stream, or told by a gateway that is a moment ahead of us
         if after <= await feed.source.last_seq():
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     await feed.reached(after)
+            except TimeoutError as err:
+                raise NoAnswerError(f"{key.topic}: this gateway is too far behind {after}") from err
             return after
         outbox.note_gap(Gap(key, after=after, seq=feed.seq, reason="reset"))
         return feed.seq

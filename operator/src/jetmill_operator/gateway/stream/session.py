@@ -268,7 +268,7 @@ class Session:
             for one in tuple(self.subscriptions.values()):
                 if not await self._may(one.key, one.topic):
                     self._forget(one, "forbidden", "your right to watch it was withdrawn")
-        except AccessError:
+        except JetmillError:  # also a record that cannot be read: nothing is granted by it
             if now - self._checked > self._options.recheck_seconds + self._options.recheck_grace_seconds:
                 self.close(TRY_LATER, "your rights cannot be checked now")
         else:

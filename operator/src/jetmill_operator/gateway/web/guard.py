@@ -88,21 +88,27 @@ def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     return caller
 
 
+def admit(parts: GatewayParts, address: str) -> None:
+    """Refuse to ask the API server for one more token from an address whose tokens were not accepted; those that are
+    known, and sessions, still are: many people may come from one address.
+    """
+    if parts.failures.take(address, cost=0).remaining < 1:
+        raise ProblemError(
+            "too-many-requests",
+            "too many tokens from this address were not accepted",
+            headers={"Retry-After": "30"},
+        )
+
+
 async def _find_caller(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler, parts: GatewayParts, exchange: Exchange
 ) -> None:
     address = connection.client.host if connection.client else ""
-    if parts.failures.take(address, cost=0).remaining < 1:
-        raise ProblemError(
-            "too-many-requests",
-            "too many credentials from this address were not accepted",
-            headers={"Retry-After": "30"},
-        )
     given = read_credentials(connection, is_stream=bool(handler.opt.get(STREAM)))
     try:
-        exchange.caller = await parts.authenticator.authenticate(given)
+        exchange.caller = await parts.authenticator.authenticate(given, admit=lambda: admit(parts, address))
     except UnauthenticatedError:
-        if given.bearer or given.ticket or given.cookie:
+        if given.bearer:
             parts.failures.take(address)
         raise
 

@@ -60,7 +60,7 @@ class Namespaces(Mapping[str, Served]):
         found = self._served.get(name)
         if found is None:
             raise ProblemError(
-                "namespace-not-served", f"namespace {name} is not served here", cure=f"served: {', '.join(self)}"
+                "namespace-not-served", f"namespace {name} is not served here", cure="see JETMILL_WATCH_NAMESPACES"
             )
         return found
 

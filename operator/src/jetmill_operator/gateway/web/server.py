@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -14,7 +15,8 @@ from jetmill_operator.gateway.web.front import Application
 from jetmill_operator.gateway.web.socket import StreamProtocol
 
 MAX_FRAME_BYTES = 65_536
-MAX_CONNECTIONS = 4_096
+MAX_CONNECTIONS = 8_192
+"""More than streams may take: beyond it uvicorn refuses HTTP, probes included."""
 BACKLOG = 1_024
 
 
@@ -33,6 +35,7 @@ class Server(uvicorn.Server):
 
 def make_server(app: Application, settings: GatewaySettings) -> Server:
     """Build the server, as it was measured to be good for websockets."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it tells of websockets with their queries
     config = uvicorn.Config(
         app,
         lifespan="off",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jetmill.errors import BusError
+from jetmill.errors import BusError, CodecError, NotFoundError
 from jetmill.protocol.name import is_label
 from jetmill_operator.gateway.access.authenticate import Authenticator, Caller, Credentials, Method
 from jetmill_operator.gateway.access.authorize import Permit
@@ -96,6 +96,8 @@ class Watcher:
             return ""
         try:
             entry = await served.bus.ledger.read(topic.name)
-        except BusError as err:
+        except NotFoundError:  # the namespace has no ledger yet
+            return ""
+        except (BusError, CodecError) as err:
             raise AccessError("the job's record cannot be read now") from err
         return "" if entry is None else str(entry.record.job)

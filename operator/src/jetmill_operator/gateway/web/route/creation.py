@@ -12,13 +12,12 @@ from litestar.params import JSONBody
 
 from jetmill.client.option import CallKeywords
 from jetmill.client.submission import Item, Target
-from jetmill.errors import InputError, JetmillError
+from jetmill.errors import InputError, JetmillError, NotFoundError
 from jetmill.ledger.submit import Submitted
 from jetmill.protocol.identity import id_from_key
 from jetmill.protocol.name import parse_job_name
-from jetmill_operator.gateway.access.errors import DeniedError
 from jetmill_operator.gateway.access.identity import Identity
-from jetmill_operator.gateway.access.right import CREATE
+from jetmill_operator.gateway.access.right import CREATE, READ
 from jetmill_operator.gateway.web.body import (
     BulkBody,
     BulkItem,
@@ -28,6 +27,7 @@ from jetmill_operator.gateway.web.body import (
     build_job,
 )
 from jetmill_operator.gateway.web.guard import caller_of, permit_of
+from jetmill_operator.gateway.web.parts import parts_of
 from jetmill_operator.gateway.web.problem import ProblemError, explain
 from jetmill_operator.gateway.web.route.job import PATH, NamespaceQuery, find_status, path_of, wait_if_preferred
 from jetmill_operator.gateway.web.served import Served, served_for
@@ -57,7 +57,7 @@ async def create_job(
     assert options is not None
     submitted = await served.submitter(identity.name).submit(target, target.encode(data.payload), options)
     if not submitted.created:
-        await _check_same(served, submitted, data)
+        await _check_same(request, served, submitted, data)
     waited = await wait_if_preferred(request, served, submitted.id)
     body = build_job(await find_status(served, submitted.id), path=path_of(request))
     headers = {"Location": body.links["self"], "X-Jetmill-Seq": str(body.seq)} | waited
@@ -76,10 +76,18 @@ async def create_jobs(
     by_job: dict[str, list[tuple[int, CreateJob]]] = defaultdict(list)
     for index, one in enumerate(data.jobs):
         by_job[one.job].append((index, one))
+    if len(by_job) > 1:  # each may be a question to the API server
+        allowance = parts_of(request).limiter.take(caller_of(request).identity.name, cost=len(by_job) - 1)
+        if not allowance.allowed:
+            raise ProblemError(
+                "too-many-requests",
+                f"{len(by_job)} Jobs in one request are more than you may ask for now",
+                headers={"Retry-After": str(allowance.retry_seconds)},
+            )
     for job, ones in by_job.items():
         try:
             await permit.require(job=parse_job_name(job))
-        except (DeniedError, InputError) as err:
+        except JetmillError as err:  # those of other Jobs may be accepted already: each is answered for itself
             answers |= dict.fromkeys((index for index, _ in ones), err)
             continue
         answers |= await _submit_many(served_for(request), job, ones, identity)
@@ -103,7 +111,7 @@ async def _submit_many(
             first = items[0][1].options
             assert first is not None
             found = await submitter.submit_many(target, [item for _, item in items], type(first)())
-        except InputError as err:  # the Job is not there: nothing was sent
+        except JetmillError as err:  # the Job is not there, or nobody can tell
             return answers | dict.fromkeys((index for index, _ in items), err)
         answers |= dict(zip((index for index, _ in items), found, strict=True))
     return answers
@@ -138,12 +146,21 @@ def _apply_key(request: Asked, data: CreateJob, identity: Identity) -> CreateJob
     return msgspec.structs.replace(data, id=name)
 
 
-async def _check_same(served: Served, submitted: Submitted, data: CreateJob) -> None:
-    """The same id is the same job; what means another one is told so."""
+async def _check_same(request: Asked, served: Served, submitted: Submitted, data: CreateJob) -> None:
+    """The same id is the same job; what means another one is told so. Of somebody else's nothing is told to those who
+    may not look at it.
+    """
     status = await find_status(served, submitted.id)
+    permit = permit_of(request)
+    if status.user != permit.identity.name and not (await permit.ask(job=status.job, right=READ)).allowed:
+        raise ProblemError("idempotency-key-reused", f"there is a job {submitted.id} that is none of yours")
     if status.job != data.job:  # of which Job it is, is not for everybody to know
         raise ProblemError("idempotency-key-reused", f"there is a job {submitted.id} that is none of {data.job}")
-    if await served.reader.payload(submitted.id) != data.payload:
+    try:
+        before = await served.reader.payload(submitted.id)
+    except NotFoundError:  # a large one that is gone already
+        return
+    if before != data.payload:
         raise ProblemError("idempotency-key-reused", f"job {submitted.id} was enqueued with another payload")
 
 

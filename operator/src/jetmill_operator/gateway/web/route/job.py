@@ -84,7 +84,11 @@ async def get_result(request: Asked, job_id: FromPath[str], namespace: Namespace
     if status.state is not State.SUCCEEDED:
         why = f" ({status.reason})" if status.reason else ""
         raise JobFailedError(f"job {job_id} is {status.state}{why}", state=status.state, reason=status.reason)
-    return Response(ResultBody(state=status.state, result=await served.reader.result(job_id, 5.0)), headers=waited)
+    try:
+        result = await served.reader.result(job_id, 5.0)
+    except TimeoutError as err:
+        raise JobStateError(f"job {job_id} was retried meanwhile", cure="ask with Prefer: wait=30") from err
+    return Response(ResultBody(state=status.state, result=result), headers=waited)
 
 
 @get(f"{PATH}/{{job_id:str}}/logs", opt={"right": LOGS}, tags=TAGS, summary="What a job told while it ran")

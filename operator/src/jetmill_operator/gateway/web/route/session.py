@@ -18,7 +18,7 @@ from jetmill_operator.gateway.access.right import PUBLIC, RIGHTS, SELF, WATCH, R
 from jetmill_operator.gateway.access.session import Session
 from jetmill_operator.gateway.web.body import AccessBody, Login, RightBody, SessionBody, TicketBody
 from jetmill_operator.gateway.web.credential import CSRF_COOKIE, SESSION_COOKIE
-from jetmill_operator.gateway.web.guard import LOGIN, caller_of, find_namespace, permit_of
+from jetmill_operator.gateway.web.guard import LOGIN, admit, caller_of, find_namespace, permit_of
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import ProblemError
 from jetmill_operator.gateway.web.route.job import NamespaceQuery
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 Asked = Request[Any, Any, Any]
 TAGS = ["access"]
+_LONGEST_COOKIE = 4_000
+"""Browsers keep 4,096 bytes of one, and drop a longer one without a word."""
 
 
 @get("/api/v1/access", opt={"right": SELF}, tags=TAGS, summary="Who you are, and what you may")
@@ -56,14 +58,14 @@ async def begin_session(request: Asked, data: JSONBody[Login]) -> Response[Sessi
     if parts.settings.auth == "none":
         raise ProblemError("invalid-input", "nobody has to log in here", cure="this gateway runs with auth=none")
     address = request.client.host if request.client else ""
-    if parts.failures.take(address, cost=0).remaining < 1:
-        raise ProblemError("too-many-requests", "too many tokens were not accepted", headers={"Retry-After": "30"})
     try:
-        identity = await parts.authenticator.review(data.token)
+        identity = await parts.authenticator.review(data.token, admit=lambda: admit(parts, address))
     except UnauthenticatedError:
         parts.failures.take(address)
         raise
     session, cookie = parts.authenticator.sessions.begin(identity)
+    if len(SESSION_COOKIE) + len(cookie) > _LONGEST_COOKIE:
+        raise ProblemError("invalid-input", "your groups do not fit into a cookie", cure="use a bearer token")
     csrf = parts.authenticator.sessions.csrf_of(session)
     log.info("session_begun", user=identity.name)
     body = SessionBody(user=identity.name, expires=datetime.fromtimestamp(session.expires, UTC), csrf_token=csrf)
