@@ -68,6 +68,7 @@ _DENIED = {
     "operator": [],
     "worker": [f"$JS.API.CONSUMER.MSG.NEXT.{name}.*" for name in _STREAMS if name != "KV_jm_NS_jobs"],
     "producer": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS],
+    "gateway": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS],
 }
 """What a star in place of one Job would allow beyond the queues."""
 
@@ -75,7 +76,8 @@ _DENIED = {
 def build_permissions(guide: str) -> str:
     """The blocks of docs/permissions.md as templates, for all Jobs of a namespace: every JOB becomes a star."""
     parts = [HEADER.format(source="docs/permissions.md")]
-    for part, block in (("operator", "reconciler"), ("worker", "worker"), ("producer", "client")):
+    blocks = {"operator": "reconciler", "gateway": "gateway", "worker": "worker", "producer": "client"}
+    for part, block in blocks.items():
         found = re.search(rf"^:name: {block}\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
         assert found, f"docs/permissions.md has no block {block}"
         publish, subscribe = found[1].split("subscribe:")

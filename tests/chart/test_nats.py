@@ -12,6 +12,7 @@ from signal import SIGHUP
 from typing import Any
 
 import pytest
+from httpx import AsyncClient
 
 from factories import make_data, make_hint, make_job_id, make_settings
 from jetmill.bus.connect import BusOptions, connect
@@ -24,7 +25,9 @@ from jetmill.ledger.verify import verify
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import State
 from jetmill.worker import Worker, WorkerSettings
+from jetmill_operator.reconcile.account import connect_accounts
 from support.chart import Manifest, find, render
+from support.gateway import serve
 from support.nats import NatsServer, find_binary
 from support.wait import eventually, soon
 
@@ -133,6 +136,66 @@ async def test_a_worker_and_a_producer_are_refused_nothing_that_they_need(
     assert "Violation" not in server.log[before:], server.log[before:]
 
 
+async def test_a_gateway_is_refused_nothing_that_it_needs(
+    server: NatsServer, manifests: list[Manifest], shop: Bus, billing: Bus
+) -> None:
+    """Lists, acts, follows, sends and hears, in each namespace's account by a login of its own."""
+    options = login(manifests, "gateway")
+    settings = ClientSettings(url=server.url, **options)  # type: ignore[arg-type]
+    trunk = await connect_accounts(settings.bus_options(), ("shop", "billing"))
+    before = len(server.log)
+    topics = ["namespace", "workers", "event:*", "topic:news"]
+    async with (
+        serve(server.url, trunk=trunk, namespaces=("shop", "billing")) as gateway,
+        gateway.client() as client,
+        client.stream("GET", "/api/v1/stream/sse", params={"topic": topics, "namespace": "shop"}) as stream,
+    ):
+        heard = aiter(stream.aiter_lines())
+        assert stream.status_code == 200
+        made = await client.post(
+            "/api/v1/jobs",
+            json={"job": JOB, "payload": {"kind": "x" * 700_000}},
+            params={"namespace": "shop"},
+        )
+        assert made.status_code == 201, made.text
+        where = f"/api/v1/jobs/{made.json()['id']}"
+        for path in (
+            where,
+            f"{where}/payload",
+            f"{where}/history",
+            f"{where}/logs",
+            "/api/v1/queues",
+            "/api/v1/workers",
+        ):
+            answer = await client.get(path, params={"namespace": "shop"})
+            assert answer.status_code == 200, answer.text
+        sent = await client.post(
+            "/api/v1/stream/messages", json={"topic": "news", "message": 1}, params={"namespace": "shop"}
+        )
+        assert sent.status_code < 300, sent.text
+        await soon(hear(heard, "news"))
+        cancelled = await client.post(f"{where}/cancel", params={"namespace": "shop"})
+        assert cancelled.status_code < 300, cancelled.text
+        await eventually(lambda: listed(client, "shop", made.json()["id"]))
+        assert not await listed(client, "billing", made.json()["id"])
+        assert (await client.get("/readyz")).status_code == 200
+    assert "Violation" not in server.log[before:], server.log[before:]
+
+
+async def hear(lines: AsyncIterator[str], text: str) -> None:
+    """Wait for a line with a message to a topic."""
+    async for line in lines:
+        if line.startswith("data:") and '"messages"' in line and text in line:
+            return
+    raise AssertionError(f"the stream ended without {text}")
+
+
+async def listed(client: AsyncClient, namespace: str, job_id: str) -> bool:
+    answer = await client.get("/api/v1/jobs", params={"namespace": namespace})
+    assert answer.status_code == 200, answer.text
+    return job_id in {item["id"] for item in answer.json()["items"]}
+
+
 async def test_the_streams_of_another_namespace_are_not_there(
     server: NatsServer, manifests: list[Manifest], shop: Bus, billing: Bus
 ) -> None:
@@ -163,12 +226,14 @@ async def test_the_streams_of_another_namespace_are_not_there(
     assert last.seq == seq
 
 
-@pytest.mark.parametrize("part", ["worker", "producer"])
+@pytest.mark.parametrize("part", ["worker", "producer", "gateway"])
 async def test_in_its_own_namespace_a_login_makes_and_removes_nothing(
     server: NatsServer, manifests: list[Manifest], shop: Bus, part: str
 ) -> None:
     seq = await shop.ledger.append(make_job_id(), make_data(), expected=0)
-    async with connected(server, "shop", **login(manifests, f"{part}-shop")) as bus:
+    options = login(manifests, part if part == "gateway" else f"{part}-shop")
+    options["user"] = f"{part}-shop"
+    async with connected(server, "shop", **options) as bus:
         for asked in (
             bus.admin.apply_namespace(replicas=3),
             bus.admin.remove_job(JOB),

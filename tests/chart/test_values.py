@@ -57,6 +57,9 @@ def test_the_schema_refuses(values: dict[str, Any]) -> None:
         ({"namespaces": [{"name": "a"}, {"name": "a"}]}, "keep one of them"),
         ({"watchNamespaces": ["a"], "namespaces": [{"name": "b"}]}, "add it to watchNamespaces"),
         ({"operator": {"lease": {"seconds": 5}}}, "retrySeconds < renewSeconds < seconds"),
+        ({"gateway": {"replicas": 2}}, "goes with gateway.mode deployment"),
+        ({"gateway": {"nats": {"existingSecret": "x"}}}, "the chart's own passwords"),
+        ({"gateway": {"ingress": {"enabled": True}}}, "gateway.ingress.hosts is missing"),
         ({"rbac": {"create": False}}, "operator.serviceAccount.name is missing"),
     ],
 )
@@ -115,6 +118,7 @@ def test_the_sets_of_values_reach_every_switch() -> None:
 NEVER_TURNED = {
     "operator.serviceAccount.create",
     "operator.podDisruptionBudget.enabled",
+    "gateway.serviceAccount.create",
     "nats.podDisruptionBudget.enabled",
     "rbac.create",
 }

@@ -24,7 +24,33 @@ VALUES: dict[str, dict[str, Any]] = {
         "admissionPolicy": {"enabled": True},
         "namespaces": [{"name": "shop", "create": True}, {"name": "billing"}],
     },
+    "gateways": {
+        "gateway": {
+            "mode": "deployment",
+            "replicas": 2,
+            "audiences": ["jetmill", "https://kubernetes.default.svc"],
+            "origins": ["https://portal.example"],
+            "proxies": ["10.0.0.1"],
+            "key": {"existingSecret": "sealing"},
+            "extraEnv": [{"name": "JETMILL_GATEWAY_RATE", "value": "10"}],
+            "podLabels": {"zone": "a"},
+            "podAnnotations": {"note": "b"},
+            "priorityClassName": "high",
+            "service": {"annotations": {"note": "c"}},
+            "serviceAccount": {"annotations": {"role": "x"}},
+            "ingress": {
+                "enabled": True,
+                "className": "nginx",
+                "annotations": {"note": "d"},
+                "hosts": ["jobs.example"],
+                "tls": [{"hosts": ["jobs.example"], "secretName": "jobs-tls"}],
+            },
+        },
+        "networkPolicy": {"enabled": True, "gatewayFrom": [{"namespaceSelector": {}}]},
+        "namespaces": [{"name": "shop"}],
+    },
     "namespaced": {
+        "gateway": {"mode": "deployment"},
         "watchNamespaces": ["shop", "billing"],
         "namespaces": [{"name": "shop"}],
         "crds": {"enabled": False},
@@ -42,6 +68,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}]},
     },
     "own-secrets": {
+        "gateway": {"nats": {"existingSecret": "nats-gateway"}},
         "nats": {"auth": {"existingSecret": "nats-users", "operatorSecret": "nats-operator"}},
         "namespaces": [
             {"name": "shop", "worker": {"existingSecret": "shop-worker"}, "producer": {"existingSecret": "shop-app"}}
@@ -84,6 +111,7 @@ VALUES: dict[str, dict[str, Any]] = {
             "podAnnotations": {"note": "c"},
             "service": {"annotations": {"note": "d"}},
         },
+        "gateway": {"enabled": False},
         "cleanup": {"enabled": False},
         "tests": {"enabled": False},
         "extraObjects": [

@@ -117,6 +117,44 @@ Call with (dict "root" $ "namespace" {name: shop} "part" "worker"). */ -}}
 {{- join "," $all -}}
 {{- end -}}
 
+{{- /* sidecar or deployment; empty: there is no gateway, for it is switched off or there is no namespace to serve. */ -}}
+{{- define "jetmill.gatewayMode" -}}
+{{- if and .Values.gateway.enabled (include "jetmill.gatewayNamespaces" .) -}}{{ .Values.gateway.mode }}{{- end -}}
+{{- end -}}
+
+{{- /* The namespaces that the gateway serves: those where it has a login to NATS. */ -}}
+{{- define "jetmill.gatewayNamespaces" -}}
+{{- include "jetmill.namespaceNames" . | default (ternary "" (join "," .Values.watchNamespaces) .Values.nats.enabled) -}}
+{{- end -}}
+
+{{- /* The component in whose pods it runs. */ -}}
+{{- define "jetmill.gatewayPart" -}}
+{{- ternary "operator" "gateway" (eq (include "jetmill.gatewayMode" .) "sidecar") -}}
+{{- end -}}
+
+{{- define "jetmill.gatewayAccount" -}}
+{{- if eq (include "jetmill.gatewayMode" .) "sidecar" -}}
+{{- include "jetmill.serviceAccount" . -}}
+{{- else if .Values.gateway.serviceAccount.create -}}
+{{- .Values.gateway.serviceAccount.name | default (printf "%s-gateway" (include "jetmill.fullname" .)) -}}
+{{- else -}}
+{{- .Values.gateway.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The Secret with its login; empty if the external NATS wants none. */ -}}
+{{- define "jetmill.gatewaySecret" -}}
+{{- if and .Values.nats.enabled (not .Values.nats.auth.existingSecret) -}}
+{{- printf "%s-nats-gateway" (include "jetmill.fullname" .) -}}
+{{- else -}}
+{{- .Values.gateway.nats.existingSecret | default (include "jetmill.operatorSecret" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "jetmill.gatewayKey" -}}
+{{- .Values.gateway.key.existingSecret | default (printf "%s-gateway-key" (include "jetmill.fullname" .)) -}}
+{{- end -}}
+
 {{- /* Combinations that no schema can refuse. */ -}}
 {{- define "jetmill.check" -}}
 {{- $names := list -}}
@@ -151,6 +189,18 @@ Call with (dict "root" $ "namespace" {name: shop} "part" "worker"). */ -}}
 {{- fail (printf "namespaces: %s.existingSecret of %s goes with nats.auth.existingSecret or an external NATS: the chart's own users have the chart's own passwords" $part $namespace.name) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if and .Values.nats.enabled (not .Values.nats.auth.existingSecret) .Values.gateway.nats.existingSecret -}}
+{{- fail "gateway.nats.existingSecret goes with nats.auth.existingSecret or an external NATS: the chart's own users have the chart's own passwords" -}}
+{{- end -}}
+{{- if and (eq .Values.gateway.mode "sidecar") (gt (int .Values.gateway.replicas) 1) -}}
+{{- fail "gateway.replicas goes with gateway.mode deployment: as a sidecar there is one in each of operator.replicas" -}}
+{{- end -}}
+{{- if and .Values.gateway.ingress.enabled (not .Values.gateway.ingress.hosts) -}}
+{{- fail "gateway.ingress.hosts is missing: under which names is it reached?" -}}
+{{- end -}}
+{{- if and (eq .Values.gateway.mode "deployment") .Values.gateway.serviceAccount.create (not .Values.rbac.create) (not .Values.gateway.serviceAccount.name) -}}
+{{- fail "gateway.serviceAccount.name is missing: with rbac.create false somebody else binds its roles, to a name that you know" -}}
 {{- end -}}
 {{- $lease := .Values.operator.lease -}}
 {{- if not (and (lt (int $lease.retrySeconds) (int $lease.renewSeconds)) (lt (int $lease.renewSeconds) (int $lease.seconds))) -}}

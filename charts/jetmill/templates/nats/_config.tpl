@@ -33,6 +33,7 @@ names a stream in one token, so subjects alone cannot tell the queues of one nam
 Call with (dict "root" $ "passwords" {...}). */ -}}
 {{- define "jetmill.natsUsers" -}}
 {{- $passwords := .passwords -}}
+{{- $gateway := include "jetmill.gatewayMode" .root -}}
 accounts {
   jetmill {
     jetstream: enabled
@@ -40,6 +41,13 @@ accounts {
       {user: "operator", password: {{ $passwords.operator | quote }}, permissions: {
         {{- include "jetmill.permission.operator" (dict "namespace" "*") | nindent 8 }}
       }}
+      {{- if $gateway }}
+      # It only knocks here: what it serves has accounts.
+      {user: "gateway", password: {{ $passwords.gateway | quote }}, permissions: {
+        publish: {allow: ["$SYS.REQ.USER.INFO"]}
+        subscribe: {allow: ["_INBOX_gateway.>"]}
+      }}
+      {{- end }}
     ]
   }
   {{- range .root.Values.namespaces }}
@@ -49,6 +57,11 @@ accounts {
       {user: "operator-{{ .name }}", password: {{ $passwords.operator | quote }}, permissions: {
         {{- include "jetmill.permission.operator" (dict "namespace" .name) | nindent 8 }}
       }}
+      {{- if $gateway }}
+      {user: "gateway-{{ .name }}", password: {{ $passwords.gateway | quote }}, permissions: {
+        {{- include "jetmill.permission.gateway" (dict "namespace" .name) | nindent 8 }}
+      }}
+      {{- end }}
       {user: "worker-{{ .name }}", password: {{ index $passwords (printf "worker-%s" .name) | quote }}, permissions: {
         {{- include "jetmill.permission.worker" (dict "namespace" .name) | nindent 8 }}
       }}

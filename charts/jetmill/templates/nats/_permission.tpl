@@ -20,6 +20,57 @@ subscribe: {
 }
 {{- end -}}
 
+{{- define "jetmill.permission.gateway" -}}
+publish: {
+  allow: [
+    "jm.{{ .namespace }}.job.*"
+    "jm.{{ .namespace }}.q.*.*.*"
+    "jm.{{ .namespace }}.at.*.*"
+    "$JS.API.STREAM.INFO.*"
+    "$JS.API.STREAM.LIST"
+    "$JS.API.STREAM.MSG.GET.*"
+    "$JS.API.DIRECT.GET.>"
+    "$JS.API.STREAM.PURGE.*"
+    "$JS.API.CONSUMER.INFO.*.*"
+    "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_ledger.>"
+    "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_ledger.*"
+    "$JS.API.CONSUMER.DELETE.jm_{{ .namespace }}_ledger.*"
+    "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_events.>"
+    "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_events.*"
+    "$JS.API.CONSUMER.DELETE.jm_{{ .namespace }}_events.*"
+    "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_trace.>"
+    "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_trace.*"
+    "$JS.API.CONSUMER.DELETE.jm_{{ .namespace }}_trace.*"
+    "$JS.API.CONSUMER.CREATE.KV_jm_{{ .namespace }}_jobs.>"
+    "$JS.API.CONSUMER.MSG.NEXT.KV_jm_{{ .namespace }}_jobs.*"
+    "$JS.API.CONSUMER.DELETE.KV_jm_{{ .namespace }}_jobs.*"
+    "$JS.API.CONSUMER.CREATE.KV_jm_{{ .namespace }}_workers.>"
+    "$JS.API.CONSUMER.MSG.NEXT.KV_jm_{{ .namespace }}_workers.*"
+    "$JS.API.CONSUMER.DELETE.KV_jm_{{ .namespace }}_workers.*"
+    "$O.jm_{{ .namespace }}_payloads.>"
+    "jm.{{ .namespace }}.event.>"
+    "jm.{{ .namespace }}.wake.*"
+    "jm.{{ .namespace }}.cancel.*"
+    "jm.{{ .namespace }}.message.>"
+    "$SYS.REQ.USER.INFO"
+  ]
+  deny: [
+    "$JS.API.STREAM.PURGE.jm_{{ .namespace }}_ledger"
+    "$JS.API.STREAM.PURGE.jm_{{ .namespace }}_events"
+    "$JS.API.STREAM.PURGE.jm_{{ .namespace }}_trace"
+    "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_jobs"
+    "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_workers"
+    "$JS.API.STREAM.PURGE.OBJ_jm_{{ .namespace }}_payloads"
+  ]
+}
+subscribe: {
+  allow: [
+    "_INBOX_gateway.>"
+    "jm.{{ .namespace }}.message.>"
+  ]
+}
+{{- end -}}
+
 {{- define "jetmill.permission.worker" -}}
 publish: {
   allow: [
