@@ -279,3 +279,14 @@ async def test_without_nats_it_lives_and_is_not_ready(nats: NatsServer, reviewer
             response = await client.get(f"{JOBS}/x")
             assert (response.status_code, slug_of(response)) == (503, "bus-unavailable")
             assert "jetmill_nats_connected 0.0" in (await client.get("/metrics")).text
+
+
+async def test_strangers_who_fail_lock_out_nobody_who_is_known(gateway: RunningGateway) -> None:
+    async with gateway.client("token-of-viewer") as viewer, gateway.client("") as stranger:
+        assert (await viewer.get("/api/v1/access")).status_code == 200
+        statuses = [
+            (await stranger.get("/api/v1/access", headers={"Authorization": f"Bearer guess-{number}"})).status_code
+            for number in range(60)
+        ]
+        assert set(statuses) == {401, 429}
+        assert (await viewer.get("/api/v1/access")).status_code == 200
