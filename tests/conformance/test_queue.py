@@ -461,6 +461,8 @@ async def test_renewing_asks_for_no_more_than_was_wanted(queue: Bus) -> None:
     hints += await publish(queue, 4)
     taker.pull.renew()
     await taker.several(2)
-    await depth_is(queue, ready=2, in_flight=3)
+    # What the server had sent to the old request when it was withdrawn may count as in flight until its lease ends.
+    depth = await queue.queue.depth(JOB)
+    assert (depth.ready + depth.in_flight, taker.pull.outstanding) == (5, 0)
     assert len(set(taker.ids)) == 3
     assert set(taker.ids) < {hint.id for hint in hints}
