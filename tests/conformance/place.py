@@ -15,6 +15,7 @@ from support.wait import eventually
 class Place(Protocol):
     """What tests ask of the place where they run."""
 
+    url: str
     namespace: str
     replicas: int
 

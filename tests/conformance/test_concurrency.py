@@ -40,7 +40,7 @@ class Floor:
             await self.bus.admin.apply_job(handler.settings())
         self.client = await self._stack.enter_async_context(Client(bus=self.bus, registry=self.registry))
         settings = WorkerSettings(
-            connection=ClientSettings(url="memory://", namespace=self._place.namespace),
+            connection=ClientSettings(url=self._place.url, namespace=self._place.namespace),
             jobs=("report", "export"),
             grace_seconds=0.0,
         )

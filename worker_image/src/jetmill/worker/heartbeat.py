@@ -15,6 +15,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from jetmill.bus.ports import Bus, Connect
@@ -85,7 +86,7 @@ class Heartbeat:
             self._stopping.set()
             await self._task
         elif thread is not None and loop is not None:
-            if thread.is_alive():
+            with suppress(RuntimeError):  # its loop may end between any question and this
                 loop.call_soon_threadsafe(self._stopping.set)
             await asyncio.to_thread(thread.join)
         try:
@@ -95,8 +96,9 @@ class Heartbeat:
 
     def poke(self) -> None:
         """Beat now: something changed that others should see."""
-        if self._thread_loop is not None and self._thread is not None and self._thread.is_alive():
-            self._thread_loop.call_soon_threadsafe(self._wake.set)
+        if self._thread_loop is not None:
+            with suppress(RuntimeError):  # the thread has ended
+                self._thread_loop.call_soon_threadsafe(self._wake.set)
         elif self._task is not None:
             self._wake.set()
 
