@@ -23,6 +23,7 @@ from jetmill_operator.cluster.ports import JOB, WEBHOOK, Cluster
 from jetmill_operator.dispatch.branch import Branches, FindNamespaces, Work
 from jetmill_operator.dispatch.health import Health
 from jetmill_operator.dispatch.settings import DispatchSettings
+from jetmill_operator.dispatch.transition import TransitionPublisher
 from jetmill_operator.reconcile.account import connect_accounts
 from jetmill_operator.reconcile.race import run_until_first_ends
 
@@ -39,9 +40,9 @@ class Office:
     cluster: Cluster | None
     """Holds Secrets and what is declared; None: there is none."""
 
-    def hire(self, bus: Bus) -> Mapping[str, Work]:  # noqa: ARG002 - the works that need it come next
+    def hire(self, bus: Bus) -> Mapping[str, Work]:
         """The works of one namespace."""
-        return {}
+        return {"transitions": TransitionPublisher(bus)}
 
 
 class Dispatcher:
