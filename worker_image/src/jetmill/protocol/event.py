@@ -209,6 +209,12 @@ class EventPattern:
             return event_type.startswith(self._below)
         return self.text in (ALL, event_type)
 
+    def covers(self, other: EventPattern) -> bool:
+        """Tell whether everything that `other` wants is wanted."""
+        if self.text == ALL or self == other:
+            return True
+        return self._below is not None and other.text != ALL and other.text.startswith(self._below)
+
     @property
     def subject(self) -> str:
         """Its NATS form, to be put behind the subject of all events."""
