@@ -101,7 +101,7 @@ def _without_right(handler: HTTPRouteHandler, method: str) -> int:
         return 401
     if handler.opt.get(STREAM):
         return 400
-    return 204 if method == "DELETE" else 200
+    return {"DELETE": 204, "POST": 201}.get(method, 200)
 
 
 async def _check(

@@ -10,7 +10,7 @@ from jetmill.bus.ports import Trunk
 from jetmill.client.settings import ClientSettings
 from jetmill.errors import ConfigError
 from jetmill_operator.cluster.ports import Cluster
-from jetmill_operator.gateway.process import Outside, Served, open_gateway
+from jetmill_operator.gateway.process import Listening, Outside, open_gateway
 from jetmill_operator.gateway.settings import PORT, GatewaySettings
 
 RATE_PER_SECOND = 10_000.0
@@ -36,7 +36,7 @@ async def open_dev_gateway(
     outside = Outside(cluster=cluster)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            served: Served = await stack.enter_async_context(open_gateway(settings, trunk, outside))
+            served: Listening = await stack.enter_async_context(open_gateway(settings, trunk, outside))
         except ConfigError:
             if port is not None:
                 raise

@@ -60,6 +60,8 @@ LISTEN = Right("watch", "jobs/messages")
 SPEAK = Right("create", "jobs/messages")
 DECLARED = {plural: (Right("list", plural), Right("get", plural)) for plural in ("jobs", "scheduledjobs", "webhooks")}
 """Of what is declared in the cluster, by plural: all of them, and one. RBAC's own rights on the objects."""
+SIGHT = (LIST, READ, WATCH, QUEUES, WORKERS, *(right for pair in DECLARED.values() for right in pair))
+"""Whoever has one of these in a namespace may know that it is there; what most have comes first."""
 SELF = Right("", "", Scope.ANYBODY)
 PUBLIC = Right("", "", Scope.NOBODY)
 
