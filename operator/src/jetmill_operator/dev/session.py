@@ -187,6 +187,7 @@ class Session:
             world.cluster,
             url=self._server.url,
             namespace=self.namespace,
+            find_file=world.folder.find_file,
             port=self.options.gateway_port,
         )
         async with opening as self.gateway_url:

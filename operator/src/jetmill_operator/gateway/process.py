@@ -19,6 +19,7 @@ from jetmill_operator.gateway.settings import GatewaySettings
 from jetmill_operator.interrupt import heed_signals
 
 if TYPE_CHECKING:
+    from jetmill_operator.gateway.web.parts import Ground
     from jetmill_operator.gateway.web.server import Server
     from jetmill_operator.gateway.web.stage import Stage
 
@@ -35,6 +36,8 @@ class Outside:
     """Knows tokens and rights; None: nobody is asked."""
     cluster: Cluster | None = None
     """Holds what is declared; None: there is none."""
+    ground: Ground | None = None
+    """What its objects come from besides; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,7 @@ async def play(stage: Listening, settings: GatewaySettings, trunk: Trunk, outsid
         log.warning("gateway_key_made")
     parts = build_parts(settings, trunk, outside.reviewer)
     parts.cluster = outside.cluster
+    parts.ground = outside.ground or parts.ground
     try:
         app = Front(make_app(parts), parts)
         async with run_projection(parts, Path(settings.projection) if settings.projection else None):

@@ -162,6 +162,8 @@ async def _check_right(
         await _check_job(connection, parts, exchange, granted=granted)
     elif not granted and right.scope is Scope.NAMESPACE:
         raise permit.denial()
+    elif not granted and right.scope is Scope.NAME:
+        await permit.require(job=str(connection.path_params["name"]))
     if granted:
         parts.namespaces.find(namespace)  # only who may look there hears whether it is served
 
