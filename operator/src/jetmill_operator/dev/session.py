@@ -33,6 +33,7 @@ from jetmill.bus.ports import Bus, Trunk
 from jetmill.errors import BusError, ConfigError
 from jetmill_operator.cluster.local import LocalCluster
 from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, JOB, POD, SERVICE_ACCOUNT, Body, EventType, Kind
+from jetmill_operator.dev.dispatcher import open_dev_branches
 from jetmill_operator.dev.folder import Folder
 from jetmill_operator.dev.lock import take_folder
 from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_manifests
@@ -164,6 +165,7 @@ class Session:
                     run_scaler(world.team.parts),
                     Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
                     world.runner.run(),
+                    open_dev_branches(world.trunk, world.cluster, url=self._server.url, namespace=self.namespace).run(),
                     self._follow(world, since),
                     self._guard(world.team),
                     self._stop.wait(),
