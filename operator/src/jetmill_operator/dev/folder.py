@@ -87,6 +87,11 @@ class Folder:
             self._returns.add(task)
             task.add_done_callback(self._returns.discard)
 
+    def find_file(self, kind: Kind, namespace: str, name: str) -> str | None:
+        """The file (with its line) that declares an object, as it is in force; None: none does."""
+        declared = self.declared.get(name) if kind == JOB and namespace == self._namespace else None
+        return None if declared is None else f"{declared.document.file}:{declared.line}"
+
     async def _put(self, declared: Declared) -> None:
         await self._cluster.apply(JOB, build_object(declared.job, self._namespace), manager=MANAGER)
 
