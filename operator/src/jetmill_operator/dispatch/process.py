@@ -24,6 +24,7 @@ from jetmill_operator.dispatch.branch import Branches, FindNamespaces, Work
 from jetmill_operator.dispatch.health import Health
 from jetmill_operator.dispatch.settings import DispatchSettings
 from jetmill_operator.dispatch.transition import TransitionPublisher
+from jetmill_operator.dispatch.worker import WorkerWatch
 from jetmill_operator.reconcile.account import connect_accounts
 from jetmill_operator.reconcile.race import run_until_first_ends
 
@@ -42,7 +43,7 @@ class Office:
 
     def hire(self, bus: Bus) -> Mapping[str, Work]:
         """The works of one namespace."""
-        return {"transitions": TransitionPublisher(bus)}
+        return {"transitions": TransitionPublisher(bus), "workers": WorkerWatch(bus)}
 
 
 class Dispatcher:
