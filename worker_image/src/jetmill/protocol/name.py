@@ -21,6 +21,9 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _CURE = "use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
 MAX_EVENT_LABELS = 8
 MAX_USER_CHARACTERS = 253
+DELIVERIES = "wh--"
+"""What the Job of a Webhook's deliveries is called: this, then the Webhook's name. No other Job may begin so."""
+MAX_WEBHOOK_CHARACTERS = 63 - len(DELIVERIES)
 
 
 def is_label(text: str) -> bool:
@@ -38,6 +41,16 @@ def parse_label(text: str, *, field: str) -> str:
 def parse_job_name(text: str, *, field: str = "job") -> JobName:
     """Return the name of a Job, or raise InvalidNameError."""
     return JobName(parse_label(text, field=field))
+
+
+def is_delivery(job: str) -> bool:
+    """Tell whether the jobs of this Job are the deliveries of a Webhook."""
+    return job.startswith(DELIVERIES)
+
+
+def name_deliveries(webhook: str) -> JobName:
+    """The Job of a Webhook's deliveries; InvalidNameError if there can be no such Webhook."""
+    return parse_job_name(DELIVERIES + parse_label(webhook, field="webhook"), field="webhook")
 
 
 def parse_job_id(text: str, *, field: str = "id") -> JobId:
