@@ -23,6 +23,7 @@ import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from jetmill_operator.dev.screen import Screen
 from jetmill_operator.dev.secret import write_private
 from jetmill_operator.dev.server import DevServer
 from jetmill_operator.dev.watch import Changes, Stamps, take_stamps, watch
+from jetmill_operator.dispatch.branch import Branches
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.metric import Metrics
@@ -168,7 +170,7 @@ class Session:
     async def _work(self, world: _World, manifests: Manifests, since: tuple[Stamps, Stamps]) -> None:
         try:
             await world.bus.admin.apply_namespace()
-            async with self._open_gateway(world):
+            async with self._open_gateway(world), self._open_branches(world) as branches:
                 await self._apply(world, manifests)
                 await world.team.begin()
                 await run_until_first_ends(
@@ -176,7 +178,7 @@ class Session:
                     run_scaler(world.team.parts),
                     Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
                     world.runner.run(),
-                    open_dev_branches(world.trunk, world.cluster, url=self._server.url, namespace=self.namespace).run(),
+                    branches.run(),
                     self._follow(world, since),
                     self._guard(world.team),
                     self._stop.wait(),
@@ -204,6 +206,9 @@ class Session:
         )
         async with opening as self.gateway_url:
             yield
+
+    def _open_branches(self, world: _World) -> AbstractAsyncContextManager[Branches]:
+        return open_dev_branches(world.trunk, world.folder.sources, url=self._server.url, namespace=self.namespace)
 
     async def _apply(self, world: _World, manifests: Manifests, *, code: bool = False) -> None:
         for name in manifests.jobs:

@@ -15,9 +15,7 @@ import httpcore
 import httpx
 
 from jetmill.errors import InputError, JetmillError
-from jetmill_operator.dispatch.address import AddressPolicy
 from jetmill_operator.dispatch.guard import DeniedError, Guard
-from jetmill_operator.dispatch.resolver import Resolve
 
 KEPT_BYTES = 4_096
 """Of an answer's body."""
@@ -142,11 +140,6 @@ def parse_url(url: str) -> Target:
         raise InputError("an address is https://host/path", field="url")
     host = b"[%b]" % parsed.raw_host if b":" in parsed.raw_host else parsed.raw_host
     return Target(parsed.raw_scheme, host, parsed.port, parsed.raw_path)
-
-
-def make_guard(resolve: Resolve, *, allow: Iterable[str], deny: Iterable[str]) -> Guard:
-    """The way out by the settings."""
-    return Guard(AddressPolicy(allow=allow, deny=deny), resolve)
 
 
 def _keep_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
