@@ -33,7 +33,7 @@ from jetmill.bus.connect import BusOptions, connect_trunk
 from jetmill.bus.ports import Bus, Trunk
 from jetmill.errors import BusError, ConfigError
 from jetmill_operator.cluster.local import LocalCluster
-from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, JOB, POD, SERVICE_ACCOUNT, Body, EventType, Kind
+from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, JOB, POD, SERVICE_ACCOUNT, WEBHOOK, Body, EventType, Kind
 from jetmill_operator.dev.dispatcher import open_dev_branches
 from jetmill_operator.dev.folder import Folder
 from jetmill_operator.dev.lock import take_folder
@@ -55,7 +55,7 @@ from jetmill_operator.reconcile.team import Team
 from jetmill_operator.resources.deployment import WorkerLink
 
 ROUND_SECONDS = 0.5
-WATCHED = (JOB, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
+WATCHED = (JOB, WEBHOOK, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
 """What an operator watches."""
 QUIET_ROUNDS = 3
 """With `once`: so many looks in a row must find nothing open."""
@@ -293,10 +293,10 @@ class Session:
 
 
 def derive_uid(kind: Kind, namespace: str, name: str) -> str:
-    """The uid of a new object: a Job's is the same in each run, for its settings and queue outlive it."""
-    if kind != JOB:
+    """The uid of a new object: a Job's and a Webhook's is the same in each run, for settings and queue outlive it."""
+    if kind not in (JOB, WEBHOOK):
         return str(uuid.uuid4())
-    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.jobs.jetmill.dev"))
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.{kind.plural}.jetmill.dev"))
 
 
 def _find_program() -> str:

@@ -18,7 +18,7 @@ import structlog
 from jetmill.bus.ports import Bus
 from jetmill.client.settings import ClientSettings
 from jetmill.errors import BusError, CodecError, JetmillError, RefusedError
-from jetmill.protocol.delivery import EndpointState, decode_endpoint
+from jetmill.protocol.delivery import EndpointState, decode_endpoint, name_note
 from jetmill.worker.resource import Resources
 from jetmill.worker.service import Service, StopReason
 from jetmill.worker.settings import WorkerSettings
@@ -34,11 +34,6 @@ PRESENCE_SECONDS = 10.0
 _TRIES = 5
 
 log = structlog.get_logger("jetmill.dispatcher")
-
-
-def name_note(webhook: str) -> str:
-    """The key of the note with the state of a Webhook's endpoint."""
-    return f"hook.{webhook}"
 
 
 @dataclass(frozen=True, slots=True)

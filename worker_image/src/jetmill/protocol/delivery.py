@@ -86,6 +86,11 @@ _state = msgspec.json.Decoder(EndpointState)
 _log = msgspec.json.Decoder(AttemptLog)
 
 
+def name_note(webhook: str) -> str:
+    """The key of the note with the state of a Webhook's endpoint."""
+    return f"hook.{webhook}"
+
+
 def decode_endpoint(data: bytes) -> EndpointState:
     """Decode the state of an endpoint; CodecError."""
     try:
