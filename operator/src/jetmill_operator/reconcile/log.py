@@ -20,6 +20,7 @@ EVENTS: Mapping[str, str] = {
     "nats_regained": "It is back: every Job is looked at.",
     "reconcile_failed": "A reconcile failed; it comes again after `retry_seconds`. A traceback means a defect.",
     "job_let_go": "A Job was deleted, and all is done that its deletionPolicy says.",
+    "webhook_let_go": "A Webhook was deleted: what waited to be sent is cancelled.",
     "event_not_written": "A Kubernetes Event could not be written; what it was about goes on.",
     "keeper_failed": "The keeper of a namespace ended; another one begins.",
     "deletion_missed": "The watch did not tell of a deletion; the sentinel found it.",

@@ -228,7 +228,7 @@ class Operator:
             self._reconcile(team, watch),
             sentinel.run(),
             _follow_bus(trunk, team),
-            Keepers(buses.of, team.parts.index.namespaces).run(),
+            Keepers(buses.of, team.namespaces).run(),
             SecretCopier(cluster, settings.secrets, namespace=settings.pod_namespace).run(),
             self._run_scaler(team.parts),
             self._stop.wait(),

@@ -19,6 +19,7 @@ from jetmill_operator.reconcile.moment import SYSTEM, Clock
 from jetmill_operator.reconcile.queue import Again, WorkQueue
 from jetmill_operator.reconcile.route import route
 from jetmill_operator.reconcile.status import StatusWriter
+from jetmill_operator.reconcile.webhook import WebhookReconciler
 from jetmill_operator.resources.deployment import WorkerLink
 
 
@@ -79,9 +80,14 @@ class Team:
             deletion=deletion,
             clock=clock,
         )
+        self._webhooks = WebhookReconciler(cluster, buses, status=status, clock=clock)
         self._later = {
-            kind.name: LaterReconciler(kind, cluster, status=status, clock=clock) for kind in (SCHEDULED_JOB, WEBHOOK)
+            kind.name: LaterReconciler(kind, cluster, status=status, clock=clock) for kind in (SCHEDULED_JOB,)
         }
+
+    def namespaces(self) -> set[str]:
+        """Where something is declared whose jobs need a keeper."""
+        return self.parts.index.namespaces() | self._webhooks.namespaces
 
     async def begin(self) -> None:
         """Learn who rides on whom, before the first reconcile; raises ClusterError."""
@@ -106,4 +112,6 @@ class Team:
     async def _reconcile(self, key: Key) -> Again | None:
         if key.kind == JOB.name:
             return await self._jobs.reconcile(key)
+        if key.kind == WEBHOOK.name:
+            return await self._webhooks.reconcile(key)
         return await self._later[key.kind].reconcile(key)

@@ -23,6 +23,9 @@ MAX_EVENT_LABELS = 8
 MAX_USER_CHARACTERS = 253
 MAX_SUBSCRIPTION_CHARACTERS = 58
 """What goes before the name of its consumer leaves as much of a label."""
+DELIVERIES = "wh--"
+"""What the Job of a Webhook's deliveries is called: this, then the Webhook's name. No other Job may begin so."""
+MAX_WEBHOOK_CHARACTERS = 63 - len(DELIVERIES)
 
 
 def is_label(text: str) -> bool:
@@ -40,6 +43,16 @@ def parse_label(text: str, *, field: str) -> str:
 def parse_job_name(text: str, *, field: str = "job") -> JobName:
     """Return the name of a Job, or raise InvalidNameError."""
     return JobName(parse_label(text, field=field))
+
+
+def is_delivery(job: str) -> bool:
+    """Tell whether the jobs of this Job are the deliveries of a Webhook."""
+    return job.startswith(DELIVERIES)
+
+
+def name_deliveries(webhook: str) -> JobName:
+    """The Job of a Webhook's deliveries; InvalidNameError if there can be no such Webhook."""
+    return parse_job_name(DELIVERIES + parse_label(webhook, field="webhook"), field="webhook")
 
 
 def parse_job_id(text: str, *, field: str = "id") -> JobId:

@@ -12,18 +12,17 @@ from typing import Any
 import msgspec
 
 from jetmill.protocol.event import Event, write_time
+from jetmill.protocol.name import is_delivery
 from jetmill.protocol.record import Call, Entry
 
 RESULT_BYTES = 4_096
 ERROR_CHARACTERS = 1_000
-HIDDEN_PREFIX = "wh--"
-"""Jobs whose names begin so are deliveries of Webhooks: an event about each would make another delivery."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_published(entry: Entry) -> bool:
-    """Tell whether a record becomes an event."""
-    return not entry.record.job.startswith(HIDDEN_PREFIX)
+    """Tell whether a record becomes an event; one about a delivery would make another delivery."""
+    return not is_delivery(entry.record.job)
 
 
 def make_transition_id(entry: Entry) -> str:
