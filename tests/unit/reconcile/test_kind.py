@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jetmill_operator.cluster.local import LocalCluster
-from jetmill_operator.cluster.ports import EVENT, SCHEDULED_JOB, WEBHOOK, Key
+from jetmill_operator.cluster.ports import EVENT, WEBHOOK, Key
 from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.kind import LaterReconciler
 from jetmill_operator.reconcile.status import StatusWriter
@@ -14,7 +14,7 @@ CONDITION = ("type", "status", "reason", "message", "lastTransitionTime", "obser
 
 
 @pytest.mark.field("*.status.observedGeneration", *(f"*.status.conditions.{name}" for name in CONDITION))
-@pytest.mark.parametrize("kind", [SCHEDULED_JOB, WEBHOOK])
+@pytest.mark.parametrize("kind", [WEBHOOK])
 async def test_a_kind_to_come_is_ready_unknown_and_written_once(cluster: LocalCluster, hand, kind) -> None:
     body = {
         "apiVersion": kind.api_version,
