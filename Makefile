@@ -89,6 +89,7 @@ bench: $(VENV)/.bench ## Speed against peers in one run (PostgreSQL from Debian)
 .PHONY: bench-gateway
 bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gateway.json (JOBS=, ROUNDS=)
 	cd tests && ../$(BIN)/python -m benchmarks.projection $(if $(JOBS),--jobs $(JOBS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	cd tests && ../$(BIN)/python -m benchmarks.gateway_stream
 
 .PHONY: faults faults-short
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost

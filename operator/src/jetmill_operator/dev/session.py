@@ -43,6 +43,7 @@ from jetmill_operator.cluster.ports import (
     EventType,
     Kind,
 )
+from jetmill_operator.dev.dispatcher import open_dev_branches
 from jetmill_operator.dev.folder import Folder
 from jetmill_operator.dev.lock import take_folder
 from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_manifests
@@ -53,6 +54,7 @@ from jetmill_operator.dev.screen import Screen
 from jetmill_operator.dev.secret import write_private
 from jetmill_operator.dev.server import DevServer
 from jetmill_operator.dev.watch import Changes, Stamps, take_stamps, watch
+from jetmill_operator.interrupt import heed_signals
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.metric import Metrics
@@ -126,22 +128,10 @@ class Session:
         (self.options.data / ".gitignore").write_text("*\n")
         lock = take_folder(self.options.data)
         try:
-            with self._signals():
+            with heed_signals(self.stop, signal.SIGHUP):
                 await self._serve()
         finally:
             lock.close()
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        for number in numbers:
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
 
     async def _serve(self) -> None:
         since = await asyncio.to_thread(take_stamps, self.options.folder)
@@ -190,6 +180,7 @@ class Session:
                     run_scaler(world.team.parts),
                     Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
                     world.runner.run(),
+                    open_dev_branches(world.trunk, world.cluster, url=self._server.url, namespace=self.namespace).run(),
                     self._follow(world, since),
                     self._guard(world.team),
                     self._stop.wait(),
@@ -213,6 +204,7 @@ class Session:
             world.cluster,
             url=self._server.url,
             namespace=self.namespace,
+            find_file=world.folder.find_file,
             port=self.options.gateway_port,
         )
         async with opening as self.gateway_url:

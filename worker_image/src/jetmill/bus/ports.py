@@ -434,6 +434,36 @@ class Messages(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note where it lies."""
+
+    seq: int
+    time: int
+    """µs: when it was written, by the server's clock."""
+    data: bytes
+
+
+class Notes(Protocol):
+    """Small things that processes which need no leader leave for each other: how far one has come, what was seen last.
+    Keys are one to eight labels joined by dots (InvalidNameError).
+    """
+
+    async def read(self, key: str) -> Note | None:
+        """The note, read after all writes that were answered before; None: there is none."""
+        ...
+
+    async def write(self, key: str, data: bytes, *, expected: int) -> int:
+        """Write if the last note has the sequence `expected` (0: there is none), and give the new one; RefusedError:
+        somebody else was first. NoAnswerError: it may have been written, so read before you go on.
+        """
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Remove, whatever it says; removing what is not there is no error."""
+        ...
+
+
 @dataclass(slots=True)
 class Bus:
     """All the ports over one connection to one namespace; made by `jetmill.bus.connect`."""
@@ -447,6 +477,7 @@ class Bus:
     signals: Signals
     events: Events
     messages: Messages
+    notes: Notes
     link: Link
 
 

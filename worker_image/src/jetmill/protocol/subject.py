@@ -30,6 +30,7 @@ class Subjects:
         self.jobs_bucket = f"{streams}_jobs"
         self.workers_bucket = f"{streams}_workers"
         self.payloads_bucket = f"{streams}_payloads"
+        self.notes_bucket = f"{streams}_notes"
         self.job_prefix = f"{self.root}.job."
         self.all_jobs = f"{self.root}.job.*"
         self.all_hints = f"{self.root}.q.>"

@@ -27,6 +27,7 @@ EVENTS: dict[str, str] = {
     "worker_stalled": "A handler blocks the loop beyond its timeout: the process ends, its jobs are taken over.",
     "worker_recycled": "It has done its number of jobs, or has grown too large: it drains and ends.",
     "health_served": "Probes and metrics are answered on `port`.",
+    "heartbeat_failed": "A defect of Jetmill ended its sign of life: the process ends, its jobs are taken over.",
     "heartbeat_lost": "Presence could not be renewed; said once until it works again.",
     "heartbeat_regained": "It works again.",
     "handler_missing": "A Job's handler is not known here; it is left to workers that know it.",

@@ -244,7 +244,8 @@ class ServerBody(Out, frozen=True, kw_only=True):
 
     version: str
     namespaces: list[str]
-    default_namespace: str
+    default_namespace: str | None = None
+    """The one that is meant where a request names none, if you may see it."""
     auth: str
     connected: bool
     max_body_bytes: int
@@ -284,7 +285,6 @@ class TicketBody(Out, frozen=True, kw_only=True):
 
     ticket: str
     expires: datetime
-    namespace: str
 
 
 def build_job(status: JobStatus, *, path: str) -> JobBody:

@@ -14,6 +14,7 @@ from jetmill.bus.jetstream.extra import load_extras
 from jetmill.bus.jetstream.ledger import JetStreamLedger
 from jetmill.bus.jetstream.link import Link, LinkOptions
 from jetmill.bus.jetstream.message import JetStreamMessages
+from jetmill.bus.jetstream.note import JetStreamNotes
 from jetmill.bus.jetstream.payload import JetStreamPayloads
 from jetmill.bus.jetstream.presence import JetStreamPresence
 from jetmill.bus.jetstream.queue import JetStreamQueue
@@ -126,6 +127,7 @@ class JetStreamTrunk:
             signals=JetStreamSignals(link, subjects),
             events=events,
             messages=JetStreamMessages(link, subjects),
+            notes=JetStreamNotes(link, subjects, reader),
             link=port,
         )
 

@@ -49,6 +49,7 @@ def build_namespace(subjects: Subjects, *, replicas: int) -> list[Config]:
         ),
         _bucket(subjects.jobs_bucket, replicas=replicas),
         _bucket(subjects.workers_bucket, replicas=replicas, allow_msg_ttl=True),
+        _bucket(subjects.notes_bucket, replicas=replicas),
         _stream(
             f"OBJ_{subjects.payloads_bucket}",
             [f"$O.{subjects.payloads_bucket}.{part}.>" for part in ("C", "M")],

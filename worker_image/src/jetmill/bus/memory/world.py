@@ -20,6 +20,7 @@ from jetmill.bus.memory.fault import Fault, Faults, Write
 from jetmill.bus.memory.ledger import LedgerStore, MemoryLedger
 from jetmill.bus.memory.link import MemoryLink
 from jetmill.bus.memory.message import MemoryMessages, MessageStore
+from jetmill.bus.memory.note import MemoryNotes, NoteStore
 from jetmill.bus.memory.payload import MemoryPayloads
 from jetmill.bus.memory.presence import MemoryPresenceBoard
 from jetmill.bus.memory.queue import MemoryPull, MemoryQueue
@@ -47,6 +48,7 @@ class MemoryWorld:
         self.signals = SignalStore(self)
         self.events = EventStore(self)
         self.messages = MessageStore(self)
+        self.notes = NoteStore()
         self.queues: dict[str, JobQueue] = {}
         self.settled = Bell(self.turn)
         """Rings when a delivery was acked or given back, and when a delayed hint has become ready."""
@@ -74,6 +76,7 @@ class MemoryWorld:
             signals=MemorySignals(link),
             events=MemoryEvents(link),
             messages=MemoryMessages(link),
+            notes=MemoryNotes(link),
             link=link,
         )
 

@@ -1,0 +1,60 @@
+"""The command `jetmill dispatcher`, added by the entry-point group `jetmill.commands`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from jetmill.cli.exit import Exit, exit_of
+from jetmill.cli.output import show_error
+from jetmill.errors import ConfigError
+
+
+def dispatcher(
+    namespaces: Annotated[
+        list[str] | None,
+        typer.Option("--namespace", "-n", help="A namespace to serve; several times [JETMILL_WATCH_NAMESPACES]"),
+    ] = None,
+    nats_url: Annotated[str | None, typer.Option("--nats-url", "-s", help="Where NATS is [JETMILL_NATS_URL]")] = None,
+    kubeconfig: Annotated[
+        str | None, typer.Option("--kubeconfig", help="The kubeconfig [KUBECONFIG, in a pod its own]")
+    ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", min=0, max=65_535, help="Of /livez, /readyz, /metrics [JETMILL_HEALTH_PORT]"),
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option("--log-level", help="debug, info, warning, error [JETMILL_LOG_LEVEL]")
+    ] = None,
+) -> None:
+    """Route events and deliver Webhooks until told to stop; all other settings come from the environment."""
+    from jetmill.log import configure
+    from jetmill_operator.dispatch.process import Dispatcher
+    from jetmill_operator.dispatch.settings import settings_from_env
+
+    try:
+        settings = settings_from_env(
+            namespaces=tuple(namespaces) if namespaces else None,
+            url=nats_url,
+            kubeconfig=kubeconfig,
+            health_port=health_port,
+            log_level=log_level,
+        )
+    except ConfigError as err:
+        show_error(err)
+        raise typer.Exit(exit_of(err)) from err
+    configure(settings.log_format, settings.log_level)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+
+    async def command() -> int:
+        return await Dispatcher(settings).run()
+
+    try:
+        raise typer.Exit(asyncio.run(command()))
+    except KeyboardInterrupt as err:
+        sys.stderr.write("\n")
+        raise typer.Exit(Exit.INTERRUPTED) from err

@@ -1,0 +1,57 @@
+"""What the dispatcher says of itself: to probes, and to Prometheus; names are API: `docs/metrics.md`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from jetmill.bus.ports import Trunk
+from jetmill.metric import find_version
+from jetmill_operator.dispatch.branch import Branches
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+BEAT_SECONDS = 1.0
+STUCK_SECONDS = 30.0
+"""A loop that has not turned for so long is stuck."""
+
+
+class Health:
+    """The state of the process, filled in as it goes; read from the health server's thread."""
+
+    def __init__(self) -> None:
+        self.trunk: Trunk | None = None
+        self.branches: Branches | None = None
+        self._beat = time.monotonic()
+
+    async def beat(self) -> None:
+        """Say that the loop turns, until cancelled."""
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def is_live(self) -> str | None:
+        """None, or what is wrong."""
+        stuck = time.monotonic() - self._beat
+        return f"the event loop has not turned for {stuck:.0f} s" if stuck > STUCK_SECONDS else None
+
+    def is_ready(self) -> str | None:
+        """None, or what is wrong."""
+        if self.trunk is None:
+            return "not connected to NATS yet"
+        return self.is_live() or (None if self.trunk.connected else "not connected to NATS")
+
+    def collect(self) -> Iterator[Metric]:
+        """What a scrape gets."""
+        from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+
+        yield InfoMetricFamily(
+            "jetmill_dispatcher_build", "The dispatcher's version", value={"version": find_version()}
+        )
+        connected = self.trunk is not None and self.trunk.connected
+        yield GaugeMetricFamily("jetmill_dispatcher_connected", "1: connected to NATS", value=float(connected))
+        namespaces = [] if self.branches is None else self.branches.namespaces
+        yield GaugeMetricFamily("jetmill_dispatcher_namespaces", "Namespaces that it serves", value=len(namespaces))

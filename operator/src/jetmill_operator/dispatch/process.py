@@ -1,0 +1,157 @@
+"""The dispatcher process: connect, work for each namespace, stop in order.
+
+```
+ health ─▶ NATS ─▶ namespaces ─▶ works ─▶ … ─▶ SIGTERM: works settle what they have ─▶ close NATS ─▶ exit
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from jetmill.bus.ports import Bus, Trunk
+from jetmill.errors import BusError, ConfigError, JetmillError
+from jetmill.health import HealthServer
+from jetmill.metric import find_version
+from jetmill_operator.cluster.ports import JOB, WEBHOOK, Cluster
+from jetmill_operator.dispatch.branch import Branches, FindNamespaces, Work
+from jetmill_operator.dispatch.health import Health
+from jetmill_operator.dispatch.settings import DispatchSettings
+from jetmill_operator.reconcile.account import connect_accounts
+from jetmill_operator.reconcile.race import run_until_first_ends
+
+RETRY_SECONDS = 2.0
+
+log = structlog.get_logger("jetmill.dispatcher")
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What the works of every namespace share."""
+
+    settings: DispatchSettings
+    cluster: Cluster | None
+    """Holds Secrets and what is declared; None: there is none."""
+
+    def hire(self, bus: Bus) -> Mapping[str, Work]:  # noqa: ARG002 - the works that need it come next
+        """The works of one namespace."""
+        return {}
+
+
+class Dispatcher:
+    """One process."""
+
+    def __init__(self, settings: DispatchSettings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._health = Health()
+        self.health_port = 0
+
+    def stop(self) -> None:
+        """End in order."""
+        if not self._stop.is_set():
+            log.info("dispatcher_stopping")
+            self._stop.set()
+
+    async def run(self) -> int:
+        """Work until stopped; give the exit status. ConfigError for what makes it impossible to begin."""
+        settings, health = self._settings, self._health
+        server = HealthServer(
+            host=settings.health_host,
+            port=settings.health_port,
+            live=health.is_live,
+            ready=health.is_ready,
+            metrics=health,
+        )
+        self.health_port = server.port
+        log.info("dispatcher_started", version=find_version(), health_port=server.port)
+        try:
+            with self._signals():
+                await self._work()
+        except JetmillError as err:
+            log.error("dispatcher_failed", error=str(err))
+            return 1
+        finally:
+            server.close()
+        log.info("dispatcher_stopped")
+        return 0
+
+    async def _work(self) -> None:
+        beat = asyncio.create_task(self._health.beat())
+        try:
+            async with open_cluster(self._settings) as cluster:
+                trunk = await self._connect()
+                if trunk is None:
+                    return
+                self._health.trunk = trunk
+                office = Office(self._settings, cluster)
+                branches = Branches(trunk.open, find_namespaces(self._settings, cluster), office.hire)
+                self._health.branches = branches
+                try:
+                    await run_until_first_ends(branches.run(), self._stop.wait())
+                finally:
+                    await trunk.close()
+        finally:
+            beat.cancel()
+
+    async def _connect(self) -> Trunk | None:
+        """Connect to NATS, however long it takes; None: told to stop meanwhile."""
+        settings = self._settings
+        while not self._stop.is_set():
+            try:
+                return await connect_accounts(settings.connection.bus_options(), settings.accounts)
+            except BusError as err:
+                log.warning("nats_not_reached", error=str(err))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), RETRY_SECONDS)
+        return None
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def open_cluster(settings: DispatchSettings) -> AsyncIterator[Cluster | None]:
+    """Reach the cluster that holds the Secrets; without credentials for one, None if the namespaces are told
+    (ConfigError otherwise): then nothing is signed.
+    """
+    from jetmill_operator.cluster.credential import find_credential
+    from jetmill_operator.cluster.kube import KubeCluster
+    from jetmill_operator.cluster.rest import Rest
+
+    try:
+        credential = find_credential(kubeconfig=settings.kubeconfig)
+    except ConfigError as err:
+        if settings.kubeconfig or not settings.namespaces:
+            raise
+        log.warning("cluster_not_found", error=err.message)
+        yield None
+        return
+    async with Rest(credential, user_agent="jetmill-dispatcher") as rest:
+        yield KubeCluster(rest, namespaces=settings.namespaces)
+
+
+def find_namespaces(settings: DispatchSettings, cluster: Cluster | None) -> FindNamespaces:
+    """What tells which namespaces to serve: those of the settings, else those with Jobs or Webhooks."""
+
+    async def find() -> set[str]:
+        if settings.namespaces or cluster is None:
+            return set(settings.namespaces)
+        bodies = [body for kind in (JOB, WEBHOOK) for body in await cluster.list(kind)]
+        return {str(body["metadata"]["namespace"]) for body in bodies}
+
+    return find

@@ -1,0 +1,168 @@
+"""What the dispatcher process is told: one frozen value from flags and environment, all faults reported together."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jetmill.client.settings import ClientSettings
+from jetmill.client.settings import settings_from_env as connection_from_env
+from jetmill.errors import ConfigError
+from jetmill.log import LEVELS, LogFormat
+from jetmill.protocol.name import is_label
+
+_TITLE = "the settings cannot be used: "
+_CURE = "correct them all, then try again"
+SCHEMES = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchSettings:
+    """How one dispatcher process runs."""
+
+    connection: ClientSettings
+    """Where NATS is (`JETMILL_NATS_URL`, `JETMILL_PREFIX`, …)."""
+    namespaces: tuple[str, ...] = ()
+    """The namespaces that are served (`JETMILL_WATCH_NAMESPACES`, parted by commas); none: those of the cluster that
+    have Jobs or Webhooks."""
+    accounts: tuple[str, ...] = ()
+    """Namespaces with a NATS account of their own (`JETMILL_NATS_ACCOUNTS`), as the operator has them."""
+    kubeconfig: str = ""
+    """The kubeconfig (`--kubeconfig`, `KUBECONFIG`); in a pod its ServiceAccount, if not given."""
+    schemes: tuple[str, ...] = ("https",)
+    """What Webhooks may be sent by (`JETMILL_DISPATCH_SCHEMES`): https, http."""
+    ports: tuple[int, ...] = (443, 8443)
+    """The ports that they may be sent to (`JETMILL_DISPATCH_PORTS`, parted by commas); none: any."""
+    allow: tuple[str, ...] = ()
+    """Networks that may be reached although they are private (`JETMILL_DISPATCH_ALLOW`): `10.20.0.0/16,::1/128`."""
+    deny: tuple[str, ...] = ()
+    """Networks that may not, besides those that nobody may (`JETMILL_DISPATCH_DENY`): those of the cluster, say."""
+    health_host: str = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside the pod
+    """The address of `/livez`, `/readyz` and `/metrics` (`JETMILL_HEALTH_HOST`)."""
+    health_port: int = 8081
+    """Their port (`JETMILL_HEALTH_PORT`); 0: a free one."""
+    pod: str = ""
+    """The name of the pod that it runs in (`JETMILL_POD_NAME`), shown in its presence."""
+    grace_seconds: float = 20.0
+    """How long deliveries under way may go on when it is told to stop (`JETMILL_GRACE_SECONDS`)."""
+    log_format: LogFormat = "auto"
+    """JSON lines or readable colours (`JETMILL_LOG_FORMAT`); auto: colours on a terminal."""
+    log_level: str = "info"
+    """debug, info, warning or error (`JETMILL_LOG_LEVEL`)."""
+
+    def __post_init__(self) -> None:
+        faults = _find_faults(self)
+        if faults:
+            raise ConfigError(_TITLE + "; ".join(faults), cure=_CURE)
+
+
+def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) -> DispatchSettings:
+    """The settings, what is `given` (and not None) outranking the environment; ConfigError lists every fault.
+
+    Besides the fields of DispatchSettings, those of ClientSettings may be given.
+    """
+    environ = os.environ if environ is None else environ
+    given = {key: value for key, value in given.items() if value is not None}
+    faults: list[str] = []
+    values: dict[str, Any] = _parse_all(environ, faults)
+    values |= {key: value for key, value in given.items() if key in DispatchSettings.__dataclass_fields__}
+    connection = ClientSettings()
+    try:
+        outer = {key: value for key, value in given.items() if key in ClientSettings.__dataclass_fields__}
+        # It serves many namespaces; which one a client would mean is no question here.
+        silent = {name: value for name, value in environ.items() if name != "JETMILL_NAMESPACE"}
+        if not (outer.get("url") or silent.get("JETMILL_NATS_URL") or silent.get("NATS_URL")):
+            faults.append("url (JETMILL_NATS_URL): is not set")
+        else:
+            connection = connection_from_env(silent, **outer)
+    except ConfigError as err:
+        faults.append(err.message.removeprefix(_TITLE))
+    try:
+        settings = DispatchSettings(connection=values.pop("connection", connection), **values)
+    except ConfigError as err:
+        faults.append(err.message.removeprefix(_TITLE))
+    else:
+        if not faults:
+            return settings
+    raise ConfigError(_TITLE + "; ".join(faults), cure=_CURE)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.replace(",", " ").split() if part)
+
+
+def _ports(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in _names(text))
+
+
+_WHOLE, _NUMBER = "a whole number", "a number"
+_VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
+    "namespaces": ("JETMILL_WATCH_NAMESPACES", _names, "names"),
+    "accounts": ("JETMILL_NATS_ACCOUNTS", _names, "names"),
+    "kubeconfig": ("KUBECONFIG", str, "a path"),
+    "schemes": ("JETMILL_DISPATCH_SCHEMES", _names, "https, http"),
+    "ports": ("JETMILL_DISPATCH_PORTS", _ports, "ports, parted by commas"),
+    "allow": ("JETMILL_DISPATCH_ALLOW", _names, "networks"),
+    "deny": ("JETMILL_DISPATCH_DENY", _names, "networks"),
+    "health_host": ("JETMILL_HEALTH_HOST", str, "an address"),
+    "health_port": ("JETMILL_HEALTH_PORT", int, _WHOLE),
+    "pod": ("JETMILL_POD_NAME", str, "a name"),
+    "grace_seconds": ("JETMILL_GRACE_SECONDS", float, _NUMBER),
+    "log_format": ("JETMILL_LOG_FORMAT", str, "auto, json or console"),
+    "log_level": ("JETMILL_LOG_LEVEL", str.lower, "a level"),
+}
+
+
+def _parse_all(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, (variable, parse, wanted) in _VARIABLES.items():
+        text = environ.get(variable)
+        if not text:
+            continue
+        try:
+            values[key] = parse(text)
+        except ValueError:
+            faults.append(f"{key} ({variable}): {text!r:.80} is not {wanted}")
+    return values
+
+
+def _name(key: str) -> str:
+    return f"{key} ({_VARIABLES[key][0]})"
+
+
+def _find_faults(settings: DispatchSettings) -> list[str]:
+    faults = [] if settings.schemes else [f"{_name('schemes')}: there is none to send by"]
+    if settings.connection.is_memory:
+        faults.append("url (JETMILL_NATS_URL): a dispatcher needs a NATS that others reach, not memory://")
+    for key, names in (("namespaces", settings.namespaces), ("accounts", settings.accounts)):
+        faults += [f"{_name(key)}: {one!r:.80} is no namespace" for one in names if not is_label(one)]
+    if settings.accounts and settings.connection.user is None:
+        faults.append(f"{_name('accounts')}: without a user (JETMILL_NATS_USER) there is none to log in as")
+    faults += [
+        f"{_name('schemes')}: {one!r:.80} is not https or http" for one in settings.schemes if one not in SCHEMES
+    ]
+    faults += [f"{_name('ports')}: {port} is no port" for port in settings.ports if not 1 <= port <= 65_535]
+    for key, networks in (("allow", settings.allow), ("deny", settings.deny)):
+        faults += [
+            f"{_name(key)}: {one!r:.80} is no network (10.20.0.0/16)" for one in networks if not _is_network(one)
+        ]
+    if not 0 <= settings.health_port <= 65_535:
+        faults.append(f"{_name('health_port')}: {settings.health_port} is no port")
+    if not 0 <= settings.grace_seconds < float("inf"):
+        faults.append(f"{_name('grace_seconds')}: {settings.grace_seconds} is not 0 or more")
+    if settings.log_format not in ("auto", "json", "console"):
+        faults.append(f"{_name('log_format')}: {settings.log_format!r} is not auto, json or console")
+    if settings.log_level not in LEVELS:
+        faults.append(f"{_name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
+    return faults
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
