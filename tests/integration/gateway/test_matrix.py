@@ -45,7 +45,7 @@ async def ask(
     body = {"json": BODIES[path]} if path in BODIES and method in ("POST", "PUT", "PATCH") else {}
     query = {"namespace": namespace} if path.startswith("/api/v1/") and _has_namespace(path, method) else {}
     asset = next((file.name for file in (FOLDER / "assets").glob("*.js")), "none")
-    given = {"name": asset} if path.startswith("/assets/") else {"job_id": job_id, "name": "mail"}
+    given = {"name": asset} if path.startswith("/assets/") else {"job_id": job_id, "name": "mail", "job": "mail"}
     async with gateway.client(who) as client:
         response = await client.request(method, parameters(path, given), params=query, **body)
     return response.status_code

@@ -28,4 +28,5 @@ EVENTS: Mapping[str, str] = {
     "session_begun": "Somebody logged in from a browser.",
     "session_ended": "And out.",
     "stream_not_checked": "It could not be asked whether a stream of NATS is still the same. `namespace`, `error`.",
+    "cluster_not_asked": "What the cluster says of a Job is missing in an answer, for its API did not give one.",
 }

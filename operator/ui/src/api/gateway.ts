@@ -1,7 +1,7 @@
 // The gateway's routes that the page uses, each by a function; nothing else of the page knows a path.
 
 import { ask, type Answer } from "./client";
-import type { Bucket, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
+import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
 
 export interface Access {
   user: string;
@@ -15,7 +15,7 @@ export interface Access {
 export interface Server {
   version: string;
   namespaces: string[];
-  defaultNamespace: string;
+  defaultNamespace?: string;
   auth: string;
   connected: boolean;
   maxBulk: number;
@@ -71,6 +71,10 @@ export async function getJob(id: string, namespace: string, signal?: AbortSignal
     ask<{ items: Transition[] }>(`jobs/${id}/history`, { params: { namespace }, signal }),
   ]);
   return { ...job.body, history: history.body.items };
+}
+
+export async function explainJob(id: string, namespace: string, signal?: AbortSignal): Promise<Cause[]> {
+  return (await ask<{ items?: Cause[] }>(`jobs/${id}/why`, { params: { namespace }, signal })).body.items ?? [];
 }
 
 export async function getPayload(id: string, namespace: string, signal?: AbortSignal): Promise<unknown> {

@@ -29,6 +29,7 @@ from jetmill_operator.gateway.web.route import (
     namespace,
     session,
     stream,
+    why,
 )
 from jetmill_operator.gateway.web.schema import build_document
 
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 HANDLERS: Sequence[BaseRouteHandler] = (
     *health.HANDLERS,
     *job.HANDLERS,
+    *why.HANDLERS,
     *creation.HANDLERS,
     *listing.HANDLERS,
     *declaration.HANDLERS,
