@@ -33,7 +33,18 @@ from jetmill.bus.connect import BusOptions, connect_trunk
 from jetmill.bus.ports import Bus, Trunk
 from jetmill.errors import BusError, ConfigError
 from jetmill_operator.cluster.local import LocalCluster
-from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, JOB, POD, SERVICE_ACCOUNT, WEBHOOK, Body, EventType, Kind
+from jetmill_operator.cluster.ports import (
+    BUDGET,
+    DEPLOYMENT,
+    JOB,
+    POD,
+    SCHEDULED_JOB,
+    SERVICE_ACCOUNT,
+    WEBHOOK,
+    Body,
+    EventType,
+    Kind,
+)
 from jetmill_operator.dev.dispatcher import open_dev_branches
 from jetmill_operator.dev.folder import Folder
 from jetmill_operator.dev.lock import take_folder
@@ -50,13 +61,14 @@ from jetmill_operator.interrupt import heed_signals
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.metric import Metrics
+from jetmill_operator.reconcile.orphan import Orphans
 from jetmill_operator.reconcile.race import run_until_first_ends
 from jetmill_operator.reconcile.scaler import run_scaler
 from jetmill_operator.reconcile.team import Team
 from jetmill_operator.resources.deployment import WorkerLink
 
 ROUND_SECONDS = 0.5
-WATCHED = (JOB, WEBHOOK, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
+WATCHED = (JOB, SCHEDULED_JOB, WEBHOOK, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
 """What an operator watches."""
 QUIET_ROUNDS = 3
 """With `once`: so many looks in a row must find nothing open."""
@@ -162,6 +174,10 @@ class Session:
             async with self._open_gateway(world), self._open_branches(world) as branches:
                 await self._apply(world, manifests)
                 await world.team.begin()
+                orphans = Orphans(
+                    world.cluster, world.team.parts.buses, lambda: {self.namespace}, identity="jetmill-dev"
+                )
+                await orphans.look(self.namespace)  # what the last run planned: this one plans anew
                 await run_until_first_ends(
                     world.team.queue.run(),
                     run_scaler(world.team.parts),

@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from jetmill.protocol.event import EventPattern
 from jetmill.protocol.hint import Hint
+from jetmill.protocol.plan import Plan, StoredPlan
 from jetmill.protocol.record import Band, Entry, Holder, JobSettings, Presence
 from jetmill.protocol.subject import Subjects
 
@@ -69,6 +70,22 @@ class Ledger(Protocol):
 
     async def read_holder(self, key_hash: str) -> tuple[int, Holder] | None:
         """The holder of a gate with its sequence."""
+        ...
+
+    def append_plan(self, uid: str, plan: Plan, *, expected: int) -> asyncio.Future[int]:
+        """Write the plan of a schedule by compare-and-set; InvalidNameError for a uid that can be none."""
+        ...
+
+    async def read_plan(self, uid: str) -> StoredPlan | None:
+        """The plan of a schedule, read after all writes that were answered before."""
+        ...
+
+    async def plans(self) -> list[StoredPlan]:
+        """The plan of every schedule that has one, by its uid; it may be a little old."""
+        ...
+
+    async def purge_plan(self, uid: str, *, up_to: int) -> None:
+        """Remove the plans of a schedule whose sequence is below `up_to`: its last one's for those before it."""
         ...
 
 

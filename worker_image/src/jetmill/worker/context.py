@@ -33,6 +33,7 @@ class JobFacts(msgspec.Struct, frozen=True, gc=False):
     user: str | None = None
     labels: dict[str, str] | None = None
     trace: str | None = None
+    slot: int | None = None
 
 
 class Host(Protocol):
@@ -153,6 +154,11 @@ class JobContext:
     def scheduled(self) -> datetime:
         """When this attempt was due: the time it was enqueued for, or that the retry was put off to."""
         return to_datetime(self.facts.scheduled)
+
+    @property
+    def slot(self) -> datetime | None:
+        """The time of the calendar that this job of a ScheduledJob stands for, whenever it runs; None: of none."""
+        return None if self.facts.slot is None else to_datetime(self.facts.slot)
 
     @property
     def started(self) -> datetime:

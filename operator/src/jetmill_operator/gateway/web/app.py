@@ -27,8 +27,10 @@ from jetmill_operator.gateway.web.route import (
     job,
     listing,
     namespace,
+    operation,
     session,
     stream,
+    why,
 )
 from jetmill_operator.gateway.web.schema import build_document
 
@@ -37,8 +39,10 @@ log = structlog.get_logger(__name__)
 HANDLERS: Sequence[BaseRouteHandler] = (
     *health.HANDLERS,
     *job.HANDLERS,
+    *why.HANDLERS,
     *creation.HANDLERS,
     *listing.HANDLERS,
+    *operation.HANDLERS,
     *declaration.HANDLERS,
     *edit.HANDLERS,
     *namespace.HANDLERS,

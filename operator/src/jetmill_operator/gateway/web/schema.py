@@ -34,6 +34,7 @@ _EDITED = (
     "precondition-required",
     "invalid-declaration",
 )
+_OPERATION = ("not-found", "confirm-count", "too-large", "projection-unavailable", "projection-behind")
 _PROBLEM = "#/components/schemas/Problem"
 _TEXT = re.compile(r"\{([a-z_]+)\}")
 Document = dict[str, Any]
@@ -80,6 +81,8 @@ def _complete(operation: Document, handler: HTTPRouteHandler) -> None:
         slugs += _DECLARED
         if right.verb in ("create", "update", "patch", "delete"):
             slugs += _EDITED
+    if operation["tags"] == ["operations"]:
+        slugs += _OPERATION
     if "requestBody" in operation:
         slugs += _BODY
         operation["requestBody"]["required"] = True
@@ -134,6 +137,7 @@ def _problem_schemas() -> Document:
         "cure": text,
         "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}},
         "retryable": {"type": "boolean"},
+        "count": {"type": "integer"},
     }
     required = ["type", "title", "status", "detail"]
     return {"Problem": {"type": "object", "required": required, "properties": properties}, "Fault": fault}
