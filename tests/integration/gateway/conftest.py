@@ -23,6 +23,8 @@ READS = (
     "list jobs/queues",
     "get jobs/logs",
     "watch jobs/events",
+    "list jobs/events",
+    "list jobs/subscriptions",
     "watch jobs/messages",
 )
 WRITES = (
@@ -32,6 +34,9 @@ WRITES = (
     "create jobs/discard",
     "create jobs/reschedule",
     "create jobs/messages",
+    "create jobs/events",
+    "update jobs/subscriptions",
+    "delete jobs/subscriptions",
 )
 SECRETS = ("get jobs/payload", "get jobs/result")
 DECLARATIONS = tuple(
@@ -50,6 +55,7 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 async def _declare(url: str) -> None:
     bus = await connect(BusOptions(url=url, namespace=NAMESPACE))
     await declare(bus, "mail", "report")
+    await Client(bus=bus).publish("doc.created", {"n": 1})
     await bus.link.close()
 
 

@@ -58,6 +58,11 @@ WATCH = Right("watch", "jobs/runs")
 WORKERS = Right("list", "jobs/workers")
 QUEUES = Right("list", "jobs/queues")
 EVENTS = Right("watch", "jobs/events")
+READ_EVENTS = Right("list", "jobs/events")
+PUBLISH = Right("create", "jobs/events")
+SUBSCRIPTIONS = Right("list", "jobs/subscriptions")
+RESOLVE = Right("update", "jobs/subscriptions")
+UNSUBSCRIBE = Right("delete", "jobs/subscriptions")
 LISTEN = Right("watch", "jobs/messages")
 SPEAK = Right("create", "jobs/messages")
 VERBS = {"create": "declare", "update": "replace", "patch": "change", "delete": "delete"}
@@ -88,7 +93,12 @@ RIGHTS: Mapping[Right, str] = {
     WATCH: "follow jobs as they happen",
     WORKERS: "see the worker processes",
     QUEUES: "see how much waits",
-    EVENTS: "follow the events that applications publish",
+    EVENTS: "follow events, those of applications and those of jobs",
+    READ_EVENTS: "read and search the events that are kept",
+    PUBLISH: "publish events",
+    SUBSCRIPTIONS: "see the durable subscriptions, and the events that they gave up",
+    RESOLVE: "hand an event out once more that a subscription gave up, or give it up for good",
+    UNSUBSCRIBE: "remove a durable subscription with what it gave up",
     LISTEN: "hear what is broadcast to topics",
     SPEAK: "send messages to topics and users",
     **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
