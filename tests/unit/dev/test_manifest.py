@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from jetmill.protocol.record import TriggerSettings
 from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_manifests
 from jetmill_operator.dev.reference import check_references
 
@@ -354,6 +355,7 @@ def test_all_fields_reach_the_settings(read):
           payload: {schema: {type: object}, maxBytes: 1000}
           retention: {succeededSeconds: 10, failedSeconds: 20}
           scaling: {minReplicas: 1, maxReplicas: 2, targetDrainSeconds: 3, cooldownSeconds: 4}
+          triggers: [{event: doc.*, filter: "event.data.n > 1", payload: Data}, {event: a}]
           suspend: true
           deletionPolicy: Delete
         status: {ready: true}
@@ -381,6 +383,10 @@ def test_all_fields_reach_the_settings(read):
         "failed_seconds": 20.0,
         "suspend": True,
         "webhook": None,
+        "triggers": [
+            TriggerSettings(event="doc.*", expression="event.data.n > 1", payload="data"),
+            TriggerSettings(event="a"),
+        ],
     }
 
 
