@@ -30,6 +30,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/jobs/bulk": {"jobs": [{"job": "mail"}]},
     "/api/v1/jobs/{job_id:str}/reschedule": {"delaySeconds": 60},
     "/api/v1/operations": {"action": "cancel", "filter": {"user": "nobody-at-all"}, "confirm": 0},
+    "/api/v1/operations/preview": {"action": "cancel"},
     "/api/v1/session": {"token": "garbage"},
     "/api/v1/stream/messages": {"topic": "news", "message": 1},
 }
