@@ -214,12 +214,12 @@ def test_other_tools_files_are_none_of_our_business(read):
 
 
 def test_kinds_that_come_later_and_images_are_noted(read):
-    later = "apiVersion: jetmill.dev/v1alpha1\nkind: Webhook\nspec: {}\n"
+    later = "apiVersion: jetmill.dev/v1alpha1\nkind: ScheduledJob\nspec: {}\n"
     image = f"{GOOD.rstrip()[:-1]}, worker: {{image: 'shop:1'}}}}\n"
     manifests = read(later=later, image=image)
     assert [str(note) for note in sorted(manifests.notes)] == [
         "image.yaml:4: note: good runs the code of this folder, not its image",
-        "later.yaml:2: note: kind Webhook is left out: this version of Jetmill does not run it yet",
+        "later.yaml:2: note: kind ScheduledJob is left out: this version of Jetmill does not run it yet",
     ]
     assert list(manifests.jobs) == ["good"]
 
@@ -382,6 +382,7 @@ def test_all_fields_reach_the_settings(read):
         "succeeded_seconds": 10.0,
         "failed_seconds": 20.0,
         "suspend": True,
+        "webhook": None,
     }
 
 

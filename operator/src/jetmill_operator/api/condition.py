@@ -83,6 +83,45 @@ class ScalingStatus(StatusPart):
     """When it was made."""
 
 
+class LastDelivery(StatusPart):
+    """The attempt that ended last."""
+
+    time: Time
+    """When it ended."""
+    delivered: bool
+    """Whether the receiver took it: an answer of 2xx."""
+    status: Annotated[int, Field(ge=100, le=999)] | None = None
+    """The status of the answer, if there was one."""
+    error: Annotated[str, Field(max_length=1_024)] | None = None
+    """Why it was not delivered."""
+
+
+class Attempts(StatusPart):
+    """Attempts of the last 24 hours."""
+
+    delivered: Count
+    """Those that the receiver took."""
+    failed: Count
+    """Those that it did not."""
+    success_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """The share that it took, rounded down; not there without any attempt."""
+
+
+class WebhookStatus(Status):
+    """What an operator observed; written by it alone."""
+
+    backlog: Backlog | None = None
+    """Deliveries that are not done with; counted at most every 10 seconds."""
+    attempts: Attempts | None = None
+    """Attempts of the last 24 hours."""
+    last_delivery: LastDelivery | None = None
+    """The attempt that ended last."""
+    failing_since: Time | None = None
+    """When the first attempt failed after the last that did not; not there while all is well."""
+    filter_errors: Count | None = None
+    """Events that the filter's expression could not judge, and that were not sent."""
+
+
 class JobStatus(Status):
     """What an operator observed; written by it alone."""
 
@@ -92,5 +131,35 @@ class JobStatus(Status):
     """The workers."""
     scaling: ScalingStatus | None = None
     """The last decision about the number of workers that changed something, or that could not."""
+    next_retry_time: Time | None = None
+    """When the operator tries again, after something failed."""
+
+
+class LastRun(StatusPart):
+    """The job of the newest slot that was due."""
+
+    id: Annotated[str, Field(max_length=63)]
+    """The job's id."""
+    schedule_time: Time
+    """The time of the calendar that it stands for."""
+    state: Annotated[str, Field(max_length=64)]
+    """Where it stands: scheduled, queued, running, retrying, succeeded, failed, cancelled or skipped."""
+    reason: Annotated[str, Field(max_length=64)] | None = None
+    """Why, where a word says it: overlap, expired, exhausted, …"""
+
+
+class ScheduledJobStatus(Status):
+    """What an operator observed; written by it alone."""
+
+    last_schedule_time: Time | None = None
+    """The newest time of the calendar whose job was due."""
+    last_run: LastRun | None = None
+    """The job of that time."""
+    next_runs: Annotated[list[Time], Field(max_length=5)] | None = None
+    """The next times of the calendar."""
+    active: Count | None = None
+    """Jobs of this schedule that are due and have not ended."""
+    missed: Count | None = None
+    """Slots that nobody planned in time and that were not made up for, since the schedule was created."""
     next_retry_time: Time | None = None
     """When the operator tries again, after something failed."""

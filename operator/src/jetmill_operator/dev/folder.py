@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, Body, Cluster, Kind
 from jetmill_operator.dev.environment import Sources
 from jetmill_operator.dev.fault import Fault
 from jetmill_operator.dev.handler import refuse_missing
-from jetmill_operator.dev.manifest import Declared, Manifests, read_manifests
+from jetmill_operator.dev.manifest import Declared, DeclaredObject, Manifests, read_manifests
 from jetmill_operator.dev.pod import CODE
 from jetmill_operator.dev.reference import check_references
 from jetmill_operator.dev.screen import Screen
@@ -40,6 +40,8 @@ class Folder:
     ) -> None:
         self.declared: dict[str, Declared] = {}
         """What is in force."""
+        self.objects: dict[tuple[str, str], DeclaredObject] = {}
+        """What is in force of the other kinds, by kind and name."""
         self.sources: dict[tuple[str, str], Mapping[str, str]] = {}
         """What the folder's Secrets and ConfigMaps hold."""
         self._path = path
@@ -76,16 +78,42 @@ class Folder:
         for name in sorted(held - self._held):
             self._screen.say(f"Job {name} goes on as before, until its declaration can be used", alarm=True)
         self._held = held
+        await self._apply_objects(manifests)
         if code or moved:
             await self._roll(known & manifests.jobs.keys(), "the code" if code else "Secrets or ConfigMaps")
 
     def notice(self, kind: Kind, event: str, body: Body) -> None:
-        """Take an event of the watch: a Job that came back while the one before was being deleted is made anew."""
-        declared = self.declared.get(body["metadata"]["name"])
-        if kind == JOB and event == "DELETED" and declared is not None:
-            task = asyncio.create_task(self._put(declared))
-            self._returns.add(task)
-            task.add_done_callback(self._returns.discard)
+        """Take an event of the watch: what came back while the one before was being deleted is made anew."""
+        if event != "DELETED":
+            return
+        name = body["metadata"]["name"]
+        declared, other = self.declared.get(name), self.objects.get((kind.name, name))
+        if kind == JOB and declared is not None:
+            self._return(self._put(declared))
+        elif other is not None:
+            self._return(self._put_object(other))
+
+    def _return(self, putting: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(putting)
+        self._returns.add(task)
+        task.add_done_callback(self._returns.discard)
+
+    async def _apply_objects(self, manifests: Manifests) -> None:
+        faulty_files = {fault.file for fault in manifests.faults}
+        for key, declared in manifests.objects.items():
+            self.objects[key] = declared
+            await self._put_object(declared)
+        for key in self.objects.keys() - manifests.objects.keys():
+            there = self.objects[key]
+            if key in manifests.faulty_objects or there.document.file in faulty_files:
+                continue  # it goes on as before, until its declaration can be used
+            del self.objects[key]
+            await self._cluster.delete(there.kind, self._namespace, there.name)
+
+    async def _put_object(self, declared: DeclaredObject) -> None:
+        body: Body = declared.model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        body["metadata"]["namespace"] = self._namespace
+        await self._cluster.apply(declared.kind, body, manager=MANAGER)
 
     def find_file(self, kind: Kind, namespace: str, name: str) -> str | None:
         """The file (with its line) that declares an object, as it is in force; None: none does."""

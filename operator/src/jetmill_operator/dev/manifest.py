@@ -16,13 +16,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jetmill_operator.api import API_VERSION, GROUP, LATER_KINDS
+from jetmill_operator.api import API_VERSION, GROUP
 from jetmill_operator.api.job import Job
+from jetmill_operator.api.part import Part
 from jetmill_operator.api.refusal import CLOSE, Refusal, ValuePath, format_path, list_refusals, suggest
+from jetmill_operator.api.scheduledjob import ScheduledJob
+from jetmill_operator.api.webhook import Webhook
+from jetmill_operator.calendar.errors import ScheduleError
+from jetmill_operator.calendar.spec import build_calendar
+from jetmill_operator.cluster.ports import SCHEDULED_JOB, WEBHOOK, Kind
 from jetmill_operator.dev.document import Document, read_documents
 from jetmill_operator.dev.environment import SECRET, SOURCE_KINDS
 from jetmill_operator.dev.fault import Fault, Note
 
+OTHERS: Mapping[str, tuple[Kind, type[Part]]] = {
+    "ScheduledJob": (SCHEDULED_JOB, ScheduledJob),
+    "Webhook": (WEBHOOK, Webhook),
+}
+"""The kinds besides Job that dev obeys."""
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -43,6 +54,25 @@ class Declared:
         return Fault(self.document.file, self.document.line_of(path), format_path(path), what, cure)
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredObject:
+    """An object of another kind than Job, and where it is declared."""
+
+    kind: Kind
+    model: Part
+    document: Document
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.document.value["metadata"]["name"])
+
+    @property
+    def line(self) -> int:
+        """The line where its document begins."""
+        return self.document.line_of(())
+
+
 @dataclass(slots=True)
 class Manifests:
     """What a folder declares."""
@@ -52,6 +82,10 @@ class Manifests:
     notes: list[Note] = field(default_factory=list)
     faulty: set[str] = field(default_factory=set)
     """Names of Jobs that are declared, but not so that they could be obeyed."""
+    objects: dict[tuple[str, str], DeclaredObject] = field(default_factory=dict)
+    """What is declared of the other kinds, by kind and name."""
+    faulty_objects: set[tuple[str, str]] = field(default_factory=set)
+    """Those that cannot be obeyed."""
     sources: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     """What Secrets and ConfigMaps of the folder hold, by kind and name: for variables that refer to them."""
 
@@ -133,17 +167,13 @@ def _read_document(document: Document, namespace: str | None, manifests: Manifes
     group = version.partition("/")[0]
     if group != GROUP:
         return _explain_group(document, group)
-    if kind in LATER_KINDS:
-        what = f"kind {kind} is left out: this version of Jetmill does not run it yet"
-        manifests.notes.append(Note(document.file, document.line_of(("kind",)), what))
-        return None
-    if kind != "Job":
-        cure = suggest(kind, ("Job", *LATER_KINDS)) or "the kind is Job"
+    if kind != "Job" and kind not in OTHERS:
+        cure = suggest(kind, ("Job", *OTHERS)) or "the kinds are Job, ScheduledJob and Webhook"
         return Fault(document.file, document.line_of(("kind",)), "kind", f"no kind {kind!r} in {GROUP}", cure)
     if version != API_VERSION:
         line = document.line_of(("apiVersion",))
         return Fault(document.file, line, "apiVersion", f"no version {version!r}", f"write {API_VERSION}")
-    return _read_job(document, manifests)
+    return _read_job(document, manifests) if kind == "Job" else _read_object(document, kind, namespace, manifests)
 
 
 def _explain_shape(document: Document) -> Fault | None:
@@ -200,6 +230,49 @@ def _read_job(document: Document, manifests: Manifests) -> Declared | None:
         line = document.line_of(("spec", "worker", *path))
         manifests.notes.append(Note(document.file, line, f"{job.name} {what}"))
     return Declared(job, document)
+
+
+def _read_object(document: Document, kind: str, namespace: str | None, manifests: Manifests) -> Fault | None:
+    """An object of another kind than Job; faults are noted."""
+    of, model = OTHERS[kind]
+    metadata = _section(document, "metadata")
+    name, own = metadata.get("name"), metadata.get("namespace")
+    if namespace is not None and own not in (None, namespace):
+        what = f"{kind} {name} is of namespace {own}, not {namespace}: left out (jetmill dev --namespace {own})"
+        manifests.notes.append(Note(document.file, document.line_of(("metadata", "namespace")), what))
+        return None
+    try:
+        found = model.model_validate(document.value)
+    except ValidationError as err:
+        manifests.faults.extend(_build_fault(document, refusal) for refusal in list_refusals(err, model))
+        if isinstance(name, str):
+            manifests.faulty_objects.add((kind, name))
+        return None
+    fault = _check_calendar(found, document)
+    if fault is not None:
+        manifests.faulty_objects.add((kind, str(name)))
+        return fault
+    key = (kind, str(name))
+    there = manifests.objects.pop(key, None)
+    if there is not None or key in manifests.faulty_objects:
+        manifests.faulty_objects.add(key)
+        line = document.line_of(("metadata", "name"))
+        return Fault(document.file, line, "metadata.name", f"{kind} {name} is declared twice", "rename or remove one")
+    manifests.objects[key] = DeclaredObject(of, found, document)
+    return None
+
+
+def _check_calendar(found: Part, document: Document) -> Fault | None:
+    """What no schema says of a schedule: field and character."""
+    if not isinstance(found, ScheduledJob):
+        return None
+    try:
+        build_calendar(found.spec)
+    except ScheduleError as err:
+        where = "" if err.position is None else f" (character {err.position})"
+        line = document.line_of(("spec", err.field))
+        return Fault(document.file, line, f"spec.{err.field}", err.what + where, err.cure)
+    return None
 
 
 def _list_differences(job: Job) -> Iterator[tuple[ValuePath, str]]:

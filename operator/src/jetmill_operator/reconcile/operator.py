@@ -34,6 +34,7 @@ from jetmill_operator.reconcile.health import Health
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.lease import Lease
 from jetmill_operator.reconcile.metric import Metrics
+from jetmill_operator.reconcile.orphan import Orphans
 from jetmill_operator.reconcile.race import run_until_first_ends
 from jetmill_operator.reconcile.scaler import run_scaler
 from jetmill_operator.reconcile.secret import SecretCopier
@@ -228,7 +229,8 @@ class Operator:
             self._reconcile(team, watch),
             sentinel.run(),
             _follow_bus(trunk, team),
-            Keepers(buses.of, team.parts.index.namespaces).run(),
+            Keepers(buses.of, team.namespaces).run(),
+            Orphans(cluster, buses, team.parts.index.namespaces, identity=settings.identity).run(),
             SecretCopier(cluster, settings.secrets, namespace=settings.pod_namespace).run(),
             self._run_scaler(team.parts),
             self._stop.wait(),
