@@ -10,11 +10,10 @@ import { Broken, Empty, Waiting } from "../part/empty";
 import { Icon } from "../part/icon";
 import { Ago } from "../part/time";
 import { href } from "../route";
-import { actOnMany, allowed } from "../store/act";
+import { actOnMany, allowed, explain } from "../store/act";
 import { gaps, useLive } from "../store/live";
 import { namespace } from "../store/session";
 import { count, whole } from "../text";
-import { explain } from "./jobs";
 
 const GROUPINGS = [
   ["error", "Error"],

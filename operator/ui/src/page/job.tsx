@@ -15,14 +15,13 @@ import { Icon } from "../part/icon";
 import { OPEN, StateBadge, toneOf } from "../part/state";
 import { Ago, Clock, Span } from "../part/time";
 import { href } from "../route";
-import { actOnOne, allowed, applies } from "../store/act";
+import { actOnOne, allowed, applies, explain } from "../store/act";
 import { now } from "../store/clock";
 import { queues, workers } from "../store/glance";
 import { useLive } from "../store/live";
 import { may, namespace } from "../store/session";
 import { span, millis } from "../time";
 import { shell } from "../text";
-import { explain } from "./jobs";
 
 export function JobPage({ id }: { id: string }) {
   const name = namespace.value;

@@ -16,7 +16,7 @@ import { StateBadge, STATES } from "../part/state";
 import { Ago, Span } from "../part/time";
 import { type Column, Virtual } from "../part/virtual";
 import { go, href, query } from "../route";
-import { actOnMany, allowed, applies } from "../store/act";
+import { actOnMany, allowed, applies, explain } from "../store/act";
 import { jobNames } from "../store/glance";
 import { gaps, useLive } from "../store/live";
 import { namespace } from "../store/session";
@@ -365,12 +365,6 @@ function Bulk({ rows, onDone }: { rows: JobRow[]; onDone: () => void }) {
       )}
     </div>
   );
-}
-
-export function explain(action: Action): string {
-  if (action === "cancel") return "Those that wait never start. Those that run are asked to stop; the handler decides how fast.";
-  if (action === "retry") return "They are queued again under the same ids, with all their attempts anew.";
-  return "They are given up for good: kept for reading until they are removed by age, but never run again.";
 }
 
 function commandOf(filter: Filter, name: string): string {
