@@ -83,6 +83,45 @@ class ScalingStatus(StatusPart):
     """When it was made."""
 
 
+class LastDelivery(StatusPart):
+    """The attempt that ended last."""
+
+    time: Time
+    """When it ended."""
+    delivered: bool
+    """Whether the receiver took it: an answer of 2xx."""
+    status: Annotated[int, Field(ge=100, le=999)] | None = None
+    """The status of the answer, if there was one."""
+    error: Annotated[str, Field(max_length=1_024)] | None = None
+    """Why it was not delivered."""
+
+
+class Attempts(StatusPart):
+    """Attempts of the last 24 hours."""
+
+    delivered: Count
+    """Those that the receiver took."""
+    failed: Count
+    """Those that it did not."""
+    success_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """The share that it took, rounded down; not there without any attempt."""
+
+
+class WebhookStatus(Status):
+    """What an operator observed; written by it alone."""
+
+    backlog: Backlog | None = None
+    """Deliveries that are not done with; counted at most every 10 seconds."""
+    attempts: Attempts | None = None
+    """Attempts of the last 24 hours."""
+    last_delivery: LastDelivery | None = None
+    """The attempt that ended last."""
+    failing_since: Time | None = None
+    """When the first attempt failed after the last that did not; not there while all is well."""
+    filter_errors: Count | None = None
+    """Events that the filter's expression could not judge, and that were not sent."""
+
+
 class JobStatus(Status):
     """What an operator observed; written by it alone."""
 

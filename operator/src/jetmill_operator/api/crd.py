@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from jetmill.protocol.name import DELIVERIES, MAX_WEBHOOK_CHARACTERS
 from jetmill_operator.api import GROUP, VERSION
-from jetmill_operator.api.condition import JobStatus, ScheduledJobStatus, Status
+from jetmill_operator.api.condition import JobStatus, ScheduledJobStatus, Status, WebhookStatus
 from jetmill_operator.api.job import Job
 from jetmill_operator.api.part import RULES, Part, build_rule
 from jetmill_operator.api.scheduledjob import ScheduledJob
@@ -36,6 +37,18 @@ _RIDES_RULE = build_rule(
     "!has(self.spec.worker) || !has(self.spec.worker.from) || self.spec.worker.from.name != self.metadata.name",
     "spec.worker.from names this Job itself: name another Job",
     field=".spec.worker.from.name",
+)
+
+
+_OWN_RULE = build_rule(
+    f"!self.metadata.name.startsWith('{DELIVERIES}')",
+    f"names that begin with {DELIVERIES} are those of Webhooks' deliveries: choose another one",
+    field=".metadata.name",
+)
+_ROOM_RULE = build_rule(
+    f"self.metadata.name.size() <= {MAX_WEBHOOK_CHARACTERS}",
+    f"metadata.name has more than {MAX_WEBHOOK_CHARACTERS} characters: shorten it, for its queue is named by it",
+    field=".metadata.name",
 )
 
 
@@ -108,7 +121,7 @@ DEFINITIONS = (
             AGE,
         ),
         selectable=(".spec.suspend", ".spec.worker.image", ".spec.worker.from.name"),
-        rules=(_NAME_RULE, _RIDES_RULE),
+        rules=(_NAME_RULE, _OWN_RULE, _RIDES_RULE),
     ),
     Definition(
         ScheduledJob,
@@ -132,11 +145,23 @@ DEFINITIONS = (
     ),
     Definition(
         Webhook,
-        Status,
+        WebhookStatus,
         plural="webhooks",
         short_name="jmwh",
-        columns=(READY, REASON, Column("URL", ".spec.url", "Where requests go.", wide=True), STATUS, AGE),
-        selectable=(".spec.url",),
+        columns=(
+            READY,
+            REASON,
+            Column("Degraded", _condition("Degraded", "status"), "Whether its receiver fails."),
+            Column("Backlog", ".status.backlog.ready", "Deliveries that wait to be sent.", type="integer"),
+            Column("Delayed", ".status.backlog.delayed", "Deliveries that wait to be tried again.", type="integer"),
+            Column("Success", ".status.attempts.successPercent", "Of the last 24 hours, in percent.", type="integer"),
+            Column("Last", ".status.lastDelivery.time", "When the last attempt ended.", type="date"),
+            Column("URL", ".spec.url", "Where requests go.", wide=True),
+            STATUS,
+            AGE,
+        ),
+        selectable=(".spec.url", ".spec.suspend"),
+        rules=(_NAME_RULE, _ROOM_RULE),
     ),
 )
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from jetmill.protocol.name import DELIVERIES, is_delivery
 from jetmill.protocol.record import JobSettings
 from jetmill_operator.api.part import RULES, Metadata, Opaque, Part, build_refusal, build_rule
 from jetmill_operator.api.worker import WorkerSpec
@@ -229,6 +230,13 @@ class Job(Part):
         ridden = self.spec.worker.from_
         if ridden is not None and ridden.name == self.metadata.name:
             raise build_refusal("spec.worker.from.name", "is this Job itself", "name another Job")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_name_of_its_own(self) -> Job:
+        if is_delivery(self.metadata.name):
+            what = f"begins with {DELIVERIES}, as those of Webhooks' deliveries do"
+            raise build_refusal("metadata.name", what, "choose another one")
         return self
 
     @property

@@ -23,6 +23,7 @@ import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from jetmill_operator.cluster.ports import (
     POD,
     SCHEDULED_JOB,
     SERVICE_ACCOUNT,
+    WEBHOOK,
     Body,
     EventType,
     Kind,
@@ -54,6 +56,7 @@ from jetmill_operator.dev.screen import Screen
 from jetmill_operator.dev.secret import write_private
 from jetmill_operator.dev.server import DevServer
 from jetmill_operator.dev.watch import Changes, Stamps, take_stamps, watch
+from jetmill_operator.dispatch.branch import Branches
 from jetmill_operator.interrupt import heed_signals
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.keeper import Keepers
@@ -65,7 +68,7 @@ from jetmill_operator.reconcile.team import Team
 from jetmill_operator.resources.deployment import WorkerLink
 
 ROUND_SECONDS = 0.5
-WATCHED = (JOB, SCHEDULED_JOB, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
+WATCHED = (JOB, SCHEDULED_JOB, WEBHOOK, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
 """What an operator watches."""
 QUIET_ROUNDS = 3
 """With `once`: so many looks in a row must find nothing open."""
@@ -168,7 +171,7 @@ class Session:
     async def _work(self, world: _World, manifests: Manifests, since: tuple[Stamps, Stamps]) -> None:
         try:
             await world.bus.admin.apply_namespace()
-            async with self._open_gateway(world):
+            async with self._open_gateway(world), self._open_branches(world) as branches:
                 await self._apply(world, manifests)
                 await world.team.begin()
                 orphans = Orphans(
@@ -180,7 +183,7 @@ class Session:
                     run_scaler(world.team.parts),
                     Keepers(world.team.parts.buses.of, lambda: {self.namespace}).run(),
                     world.runner.run(),
-                    open_dev_branches(world.trunk, world.cluster, url=self._server.url, namespace=self.namespace).run(),
+                    branches.run(),
                     self._follow(world, since),
                     self._guard(world.team),
                     self._stop.wait(),
@@ -209,6 +212,9 @@ class Session:
         )
         async with opening as self.gateway_url:
             yield
+
+    def _open_branches(self, world: _World) -> AbstractAsyncContextManager[Branches]:
+        return open_dev_branches(world.trunk, world.folder.sources, url=self._server.url, namespace=self.namespace)
 
     async def _apply(self, world: _World, manifests: Manifests, *, code: bool = False) -> None:
         for name in manifests.jobs:
@@ -293,10 +299,10 @@ class Session:
 
 
 def derive_uid(kind: Kind, namespace: str, name: str) -> str:
-    """The uid of a new object: a Job's is the same in each run, for its settings and queue outlive it."""
-    if kind != JOB:
+    """The uid of a new object: a Job's and a Webhook's is the same in each run, for settings and queue outlive it."""
+    if kind not in (JOB, WEBHOOK):
         return str(uuid.uuid4())
-    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.jobs.jetmill.dev"))
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.{kind.plural}.jetmill.dev"))
 
 
 def _find_program() -> str:

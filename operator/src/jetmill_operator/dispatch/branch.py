@@ -20,7 +20,7 @@ from typing import Protocol
 import structlog
 
 from jetmill.bus.ports import Bus
-from jetmill.errors import JetmillError
+from jetmill.errors import JetmillError, NotFoundError
 
 LOOK_SECONDS = 5.0
 """How often namespaces that came or went are looked for."""
@@ -102,6 +102,8 @@ class Branches:
             began = loop.time()
             try:
                 await work.run()
+            except NotFoundError:
+                log.debug("work_waits", work=name, namespace=namespace)  # for the streams of a namespace yet to come
             except JetmillError as err:
                 log.warning("work_failed", work=name, namespace=namespace, error=str(err))
             except Exception as err:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
 
 import structlog
 
@@ -20,10 +19,20 @@ from jetmill.errors import BusError, ConfigError, JetmillError
 from jetmill.health import HealthServer
 from jetmill.metric import find_version
 from jetmill_operator.cluster.ports import JOB, WEBHOOK, Cluster
+from jetmill_operator.dispatch.address import AddressPolicy
 from jetmill_operator.dispatch.branch import Branches, FindNamespaces, Work
+from jetmill_operator.dispatch.courier import Courier
+from jetmill_operator.dispatch.desk import Desk, DeskOptions
+from jetmill_operator.dispatch.guard import Guard
 from jetmill_operator.dispatch.health import Health
+from jetmill_operator.dispatch.hook import Hooks
+from jetmill_operator.dispatch.resolver import Resolver
+from jetmill_operator.dispatch.router import WebhookRouter
+from jetmill_operator.dispatch.secret import ReadSecret, Secrets, read_from
 from jetmill_operator.dispatch.settings import DispatchSettings
-from jetmill_operator.reconcile.account import connect_accounts
+from jetmill_operator.dispatch.transition import TransitionPublisher
+from jetmill_operator.dispatch.worker import WorkerWatch
+from jetmill_operator.reconcile.account import build_options, connect_accounts
 from jetmill_operator.reconcile.race import run_until_first_ends
 
 RETRY_SECONDS = 2.0
@@ -31,17 +40,36 @@ RETRY_SECONDS = 2.0
 log = structlog.get_logger("jetmill.dispatcher")
 
 
-@dataclass(frozen=True, slots=True)
 class Office:
-    """What the works of every namespace share."""
+    """What the works of every namespace share; close it."""
 
-    settings: DispatchSettings
-    cluster: Cluster | None
-    """Holds Secrets and what is declared; None: there is none."""
+    def __init__(self, settings: DispatchSettings, read_secret: ReadSecret) -> None:
+        self._settings = settings
+        self._secrets = Secrets(read_secret)
+        self._resolver = Resolver()
+        self._guard = Guard(AddressPolicy(allow=settings.allow, deny=settings.deny), self._resolver.resolve)
 
-    def hire(self, bus: Bus) -> Mapping[str, Work]:  # noqa: ARG002 - the works that need it come next
+    def hire(self, bus: Bus) -> Mapping[str, Work]:
         """The works of one namespace."""
-        return {}
+        hooks = Hooks(self._make_courier)
+        settings = self._settings
+        connection = settings.connection.updated(namespace=bus.subjects.namespace)
+        if bus.subjects.namespace in settings.accounts:
+            connection = connection.updated(user=build_options(connection.bus_options(), bus.subjects.namespace).user)
+        options = DeskOptions(connection, grace_seconds=settings.grace_seconds, pod=settings.pod)
+        return {
+            "transitions": TransitionPublisher(bus),
+            "workers": WorkerWatch(bus),
+            "webhooks": WebhookRouter(bus, hooks),
+            "deliveries": Desk(bus, hooks, self._secrets, options),
+        }
+
+    def close(self) -> None:
+        """Leave; lookups under way are not waited for."""
+        self._resolver.close()
+
+    def _make_courier(self) -> Courier:
+        return Courier(self._guard, schemes=self._settings.schemes, ports=self._settings.ports)
 
 
 class Dispatcher:
@@ -90,12 +118,13 @@ class Dispatcher:
                 if trunk is None:
                     return
                 self._health.trunk = trunk
-                office = Office(self._settings, cluster)
+                office = Office(self._settings, read_from(cluster))
                 branches = Branches(trunk.open, find_namespaces(self._settings, cluster), office.hire)
                 self._health.branches = branches
                 try:
                     await run_until_first_ends(branches.run(), self._stop.wait())
                 finally:
+                    office.close()
                     await trunk.close()
         finally:
             beat.cancel()

@@ -21,7 +21,11 @@ from jetmill_operator.policy.worker import Problem, Workers
 
 Json = dict[str, Any]
 Truth = Literal["True", "False", "Unknown"]
-COUNTERS = ("backlog", "workers", "scaling", "lastScheduleTime", "lastRun", "nextRuns", "active", "missed")
+COUNTERS = (
+    *("backlog", "workers", "scaling"),
+    *("lastScheduleTime", "lastRun", "nextRuns", "active", "missed"),
+    *("attempts", "lastDelivery", "filterErrors"),
+)
 """What changes with every job; written at most every so often."""
 
 

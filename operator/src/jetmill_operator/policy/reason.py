@@ -27,6 +27,10 @@ class Type(StrEnum):
     """More workers are needed than there may be now."""
     SUSPENDED = "Suspended"
     """`spec.suspend` is true: jobs are accepted and wait."""
+    DEGRADED = "Degraded"
+    """Of a Webhook: its receiver fails."""
+    DISABLED = "Disabled"
+    """Of a Webhook: nothing is sent any more, until it is edited or enabled."""
 
 
 class Reason(StrEnum):
@@ -65,6 +69,23 @@ class Reason(StrEnum):
     """The operator may not do it: the cluster's RBAC or a policy, or the rights of its user in NATS."""
     CLEANUP_BLOCKED = "CleanupBlocked"
     """The Job is being deleted and its queue cannot be: the annotation `jetmill.dev/release: "true"` lets it go."""
+    INVALID_EXPRESSION = "InvalidExpression"
+    """A filter is no expression of CEL; the message has its place."""
+    # Webhooks
+    DELIVERING = "Delivering"
+    """Events are sent as they come."""
+    NO_DISPATCHER = "NoDispatcher"
+    """No dispatcher serves the Webhook: events wait until one does."""
+    HEALTHY = "Healthy"
+    """The last attempt was delivered, or there was none."""
+    FAILING = "Failing"
+    """Attempts fail; as a reason for Disabled: they did for `disableAfterSeconds`."""
+    CIRCUIT_OPEN = "CircuitOpen"
+    """Most attempts failed: for a while nothing is sent, then one request at a time tries."""
+    GONE = "Gone"
+    """The receiver answered 410: it wants nothing more."""
+    ENABLED = "Enabled"
+    """Nothing keeps events from being sent."""
     # The bus and the API
     BUS_UNAVAILABLE = "BusUnavailable"
     """NATS cannot be reached; jobs that are there go on when it is back."""
@@ -122,6 +143,3 @@ class Reason(StrEnum):
     """`schedule`, `every` or `timeZone` cannot be understood; the message names the field and the character."""
     JOB_MISSING = "JobMissing"
     """`jobRef` names a Job that is not there, or whose queue is not: nothing is planned until it is."""
-    # Kinds to come
-    NOT_OBEYED = "NotObeyed"
-    """This version of Jetmill keeps the object and does not act on it yet."""

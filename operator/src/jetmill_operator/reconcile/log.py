@@ -24,6 +24,7 @@ EVENTS: Mapping[str, str] = {
     "schedule_let_go": "A ScheduledJob was deleted, and what it had planned is withdrawn.",
     "orphan_withdrawn": "What a ScheduledJob that is not there any more had planned was withdrawn.",
     "orphans_not_looked_for": "Plans could not be held against the ScheduledJobs that there are; it is tried again.",
+    "webhook_let_go": "A Webhook was deleted: what waited to be sent is cancelled.",
     "event_not_written": "A Kubernetes Event could not be written; what it was about goes on.",
     "keeper_failed": "The keeper of a namespace ended; another one begins.",
     "deletion_missed": "The watch did not tell of a deletion; the sentinel found it.",

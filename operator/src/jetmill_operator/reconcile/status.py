@@ -19,7 +19,7 @@ from jetmill_operator.reconcile.board import COUNTERS_SECONDS
 from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.moment import SYSTEM, Clock
 
-_USUAL = frozenset(map(str, (Reason.STARTING, Reason.LEFTOVER, Reason.DELETING, Reason.NOT_OBEYED)))
+_USUAL = frozenset(map(str, (Reason.STARTING, Reason.LEFTOVER, Reason.DELETING, Reason.NO_DISPATCHER)))
 """Reasons for not being ready that are worth no warning."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, WEBHOOK, Body, Cluster, Key, Kind
+from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, Body, Cluster, Key, Kind
 from jetmill_operator.reconcile.board import Board
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.cache import Cache
@@ -13,13 +13,13 @@ from jetmill_operator.reconcile.deletion import Deletion
 from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.index import JobIndex
 from jetmill_operator.reconcile.job import JobReconciler
-from jetmill_operator.reconcile.kind import LaterReconciler
 from jetmill_operator.reconcile.metric import Metrics
 from jetmill_operator.reconcile.moment import SYSTEM, Clock
 from jetmill_operator.reconcile.queue import Again, WorkQueue
 from jetmill_operator.reconcile.route import route
 from jetmill_operator.reconcile.scheduledjob import ScheduledJobReconciler
 from jetmill_operator.reconcile.status import StatusWriter
+from jetmill_operator.reconcile.webhook import WebhookReconciler
 from jetmill_operator.resources.deployment import WorkerLink
 
 
@@ -83,7 +83,11 @@ class Team:
         self._schedules = ScheduledJobReconciler(
             cluster, buses, self.parts.index, status=status, recorder=recorder, identity=instance, clock=clock
         )
-        self._later = {kind.name: LaterReconciler(kind, cluster, status=status, clock=clock) for kind in (WEBHOOK,)}
+        self._webhooks = WebhookReconciler(cluster, buses, status=status, clock=clock)
+
+    def namespaces(self) -> set[str]:
+        """Where something is declared whose jobs need a keeper."""
+        return self.parts.index.namespaces() | self._webhooks.namespaces
 
     async def begin(self) -> None:
         """Learn who rides on whom, before the first reconcile; raises ClusterError."""
@@ -114,4 +118,4 @@ class Team:
             return await self._jobs.reconcile(key)
         if key.kind == SCHEDULED_JOB.name:
             return await self._schedules.reconcile(key)
-        return await self._later[key.kind].reconcile(key)
+        return await self._webhooks.reconcile(key)

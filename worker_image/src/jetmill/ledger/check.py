@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jetmill.protocol.plan import StoredPlan, make_slot_id
 from jetmill.protocol.record import Entry
-from jetmill.protocol.state import ALLOWED, CLAIMED, CRASH_BUDGET, FINAL, Reason, State
+from jetmill.protocol.state import ALLOWED, CLAIMED, FINAL, Reason, State, crash_budget
 
 _STATES = list(State)
 
@@ -73,8 +73,8 @@ def check_step(previous: Link | None, entry: Entry) -> Iterator[Breach]:
         if previous.job and record.job != previous.job:
             yield "job", f"of Job {record.job}, was of {previous.job}"
     yield from _check_claim(previous, entry)
-    if record.crashes > CRASH_BUDGET:
-        yield "crash-budget", f"{record.crashes} crashes, over the budget of {CRASH_BUDGET}"
+    if record.crashes > crash_budget(record.job):
+        yield "crash-budget", f"{record.crashes} crashes, over the budget of {crash_budget(record.job)}"
     if record.state in (State.SCHEDULED, State.RETRYING) and record.due is None:
         yield "due", f"{record.state} without a time"
 
@@ -122,7 +122,7 @@ def _check_claim(previous: Link | None, entry: Entry) -> Iterator[Breach]:
         if record.lease is not None:
             yield "lease", f"{record.state} with a lease"
         poison = record.state is State.FAILED and record.reason is Reason.POISON
-        if poison and (previous is None or previous.crashes < CRASH_BUDGET):
+        if poison and (previous is None or previous.crashes < crash_budget(record.job)):
             yield "crash-budget", "poison before the crash budget is spent"
         return
     if record.lease is None or record.worker is None:

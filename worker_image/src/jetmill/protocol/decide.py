@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from jetmill.protocol.record import Entry
-from jetmill.protocol.state import CRASH_BUDGET, State
+from jetmill.protocol.state import State, crash_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def decide(entry: Entry | None, *, held_since: int, owner_present: bool) -> Deci
         case State.RUNNING | State.CANCELLING if owner_present:
             return Wait()
         case State.RUNNING:
-            return Bury(entry) if record.crashes >= CRASH_BUDGET else Claim(entry)
+            return Bury(entry) if record.crashes >= crash_budget(record.job) else Claim(entry)
         case State.CANCELLING:
             return Conclude(entry)
         case State.SUCCEEDED | State.FAILED | State.CANCELLED | State.SKIPPED | State.DISCARDED:

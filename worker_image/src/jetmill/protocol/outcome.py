@@ -23,6 +23,8 @@ class Retry:
     delay_seconds: float
     error: ErrorInfo
     reason: Reason | None = None
+    result: bytes | None = None
+    """What the attempt has to show all the same (the log of a delivery): JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Failed:
 
     reason: Reason
     error: ErrorInfo
+    result: bytes | None = None
+    """As for `Retry`."""
 
 
 @dataclass(frozen=True, slots=True)

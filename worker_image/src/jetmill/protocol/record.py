@@ -151,6 +151,43 @@ class Holder(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     enqueueing: Ordinal
 
 
+class SecretKey(Struct, frozen=True, kw_only=True):
+    """Where a secret is found; what it says is written nowhere."""
+
+    name: str
+    """Of a Secret in the same namespace."""
+    key: str
+
+
+class WebhookSettings(Struct, frozen=True, kw_only=True):
+    """Which events a Webhook sends where, and how; beside the settings of its deliveries, which are jobs."""
+
+    events: list[str]
+    """Types, beginnings (`doc.*`) or all (`*`)."""
+    url: str
+    method: Literal["POST", "PUT"] = "POST"
+    headers: dict[str, str] = {}
+    jobs: list[str] = []
+    """Of events about jobs only those of these Jobs; none: of all."""
+    expression: str | None = None
+    """Sent only where this holds of the event."""
+    secret: SecretKey | None = None
+    """What requests are signed with; None: they are not."""
+    signature: Literal["standard", "plain"] = "standard"
+    timeout_seconds: float = 30.0
+    """From the lookup of the address to the end of the answer."""
+    delays: list[float] = []
+    """Seconds between an attempt and the next one; after the last the delivery has failed."""
+    rate: float | None = None
+    """Requests a second, by all dispatchers together."""
+    serial: Literal["subject"] | None = None
+    """One at a time of the events with the same subject."""
+    disable_after_seconds: float = 0.0
+    """Nothing is sent any more when all has failed for so long; 0: never."""
+    since: int = 0
+    """µs: events before are none of its business."""
+
+
 class JobSettings(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     """One Job as its reconciler declares it, for clients and workers; what is None was not declared."""
 
@@ -177,6 +214,8 @@ class JobSettings(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION)
     """How long a chain that ended well (or was skipped or cancelled) is kept."""
     failed_seconds: float = 1_209_600.0
     suspend: bool = False
+    webhook: WebhookSettings | None = None
+    """Set where the jobs are the deliveries of a Webhook."""
 
 
 class Presence(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):

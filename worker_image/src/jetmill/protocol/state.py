@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from jetmill.protocol.name import is_delivery
+
 
 class State(StrEnum):
     """Where a job stands; the last five are for good."""
@@ -91,3 +93,10 @@ ALLOWED: dict[State | None, frozenset[State]] = {
 
 CRASH_BUDGET = 3
 """Takeovers that a job survives; one more and it is poison."""
+DELIVERY_CRASH_BUDGET = 1_000_000
+"""The same for a delivery: what sends it cannot crash by what it sends, and a receiver knows it again by its id."""
+
+
+def crash_budget(job: str) -> int:
+    """The takeovers that a job of this Job survives."""
+    return DELIVERY_CRASH_BUDGET if is_delivery(job) else CRASH_BUDGET

@@ -83,6 +83,10 @@ def build_claim(entry: Entry, *, lease: str, worker: str, time: int, max_retries
     )
 
 
+def _raw(result: bytes | None) -> msgspec.Raw | None:
+    return None if result is None else msgspec.Raw(result)
+
+
 def build_success(entry: Entry, outcome: Succeeded, *, time: int, worker: str) -> Record:
     """`succeeded` after a worker's own claim."""
     last = _check(entry, State.SUCCEEDED)
@@ -100,7 +104,7 @@ def build_success(entry: Entry, outcome: Succeeded, *, time: int, worker: str) -
         schedule=last.schedule,
         generation=last.generation,
         payload_seq=last.payload_seq or entry.seq,
-        result=None if outcome.result is None else msgspec.Raw(outcome.result),
+        result=_raw(outcome.result),
         result_ref=outcome.result_ref,
     )
 
@@ -115,11 +119,13 @@ def build_outcome(entry: Entry, outcome: Outcome, *, time: int, worker: str) -> 
     if entry.record.state is State.CANCELLING:
         outcome = Cancelled()
     match outcome:
-        case Retry(delay_seconds, error, reason):
+        case Retry(delay_seconds, error, reason, result):
             due = time + round(delay_seconds * 1_000_000)
-            return _follow(entry, State.RETRYING, time=time, by=by, worker=worker, due=due, error=error, reason=reason)
-        case Failed(reason, error):
-            return _follow(entry, State.FAILED, time=time, by=by, worker=worker, reason=reason, error=error)
+            shown: dict[str, Any] = {"error": error, "reason": reason, "result": _raw(result)}
+            return _follow(entry, State.RETRYING, time=time, by=by, worker=worker, due=due, **shown)
+        case Failed(reason, error, result):
+            shown = {"error": error, "reason": reason, "result": _raw(result)}
+            return _follow(entry, State.FAILED, time=time, by=by, worker=worker, **shown)
         case Cancelled():
             return _follow(entry, State.CANCELLED, time=time, by=by, worker=worker)
         case Interrupted():

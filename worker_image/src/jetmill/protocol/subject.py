@@ -90,6 +90,14 @@ class Subjects:
         """An event on the bus."""
         return self.event_prefix + event_type
 
+    def again(self, subscription: str, seq: int | str) -> str:
+        """An event that is handed to one subscription once more."""
+        return f"{self.root}.again.{subscription}.{seq}"
+
+    def dead(self, subscription: str, seq: int | str) -> str:
+        """An event that a subscription gave up."""
+        return f"{self.root}.dead.{subscription}.{seq}"
+
     def progress(self, job_id: str) -> str:
         """The progress reports of one job."""
         return f"{self.root}.progress.{job_id}"

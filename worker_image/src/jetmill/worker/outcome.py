@@ -31,6 +31,8 @@ class Failure(msgspec.Struct, frozen=True):
     final: bool = False
     """Trying again is useless."""
     retry_after_seconds: float | None = None
+    result: bytes | None = None
+    """What the attempt has to show all the same: JSON."""
 
 
 class FailureError(Exception):
@@ -62,13 +64,13 @@ def describe_failure(
 def decide_outcome(failure: Failure, *, attempt: int, policy: RetryPolicy, draw: float) -> Outcome:
     """Another attempt, or failed for good; `draw` is uniform in [0, 1)."""
     if failure.final:
-        return Failed(failure.reason or Reason.NON_RETRYABLE, failure.error)
+        return Failed(failure.reason or Reason.NON_RETRYABLE, failure.error, failure.result)
     if not policy.allows(attempt):
-        return Failed(failure.reason or Reason.EXHAUSTED, failure.error)
+        return Failed(failure.reason or Reason.EXHAUSTED, failure.error, failure.result)
     delay = failure.retry_after_seconds
     if delay is None:
         delay = policy.delay_seconds(attempt, draw)
-    return Retry(delay, failure.error, failure.reason)
+    return Retry(delay, failure.error, failure.reason, failure.result)
 
 
 def build_error(error: BaseException) -> ErrorInfo:

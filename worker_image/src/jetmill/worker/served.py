@@ -6,7 +6,7 @@ Made anew whenever the manifest changes; a job keeps the one that it started wit
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 from typing import Any
 
@@ -134,6 +134,11 @@ def decide_slots(concurrency: int | None, served: list[Served]) -> int:
     if concurrency is not None:
         return concurrency
     return max((one.settings.concurrency or DEFAULT_CONCURRENCY for one in served), default=DEFAULT_CONCURRENCY)
+
+
+def sum_slots(served: Iterable[Served]) -> int:
+    """How many jobs at once where no Job may wait for a slot that another one has taken."""
+    return max(1, sum(one.settings.concurrency or DEFAULT_CONCURRENCY for one in served))
 
 
 @cache

@@ -60,7 +60,10 @@ class StopReason(StrEnum):
 
 
 class Service:
-    """A worker on a connection: everything between `start` and `drain`."""
+    """A worker on a connection: everything between `start` and `drain`.
+
+    With a `rule` it serves the Jobs of which that is true, as they come and go, each with slots of its own.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Service:
         registry: Registry,
         resources: Resources,
         exit_stalled: Callable[[], None],
+        rule: Callable[[JobSettings], bool] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.settings = settings
@@ -78,7 +82,9 @@ class Service:
         self.id = "".join(c if c.isalnum() or c == "-" else "-" for c in self.id)
         self.stopped: asyncio.Future[StopReason] = loop.create_future()
         self._registry = registry
-        self._roster = Roster(settings.jobs or tuple(registry.names()), registry, resources)
+        named = settings.jobs or (tuple(registry.names()) if rule is None else ())
+        self._roster = Roster(named, registry, resources, rule=rule)
+        self._caps: dict[str, int] = {}
         self._served = self._roster.served
         self._leases = self._roster.leases()
         # in memory every worker is of this process: there is nobody to leave a job to
@@ -195,7 +201,7 @@ class Service:
 
     async def start(self) -> None:
         """Say that it lives, then take jobs. ConfigError if there is nothing to serve; BusError."""
-        if not self._roster.named:
+        if not self._roster.named and self._roster.rule is None:
             raise ConfigError(
                 "there is nothing to serve", cure="name Jobs (--job) or import modules with @job (--import)"
             )
@@ -228,6 +234,17 @@ class Service:
         if self.settings.max_rss_bytes is not None:
             self._watch_rss()
         log.info("worker_started", worker=self.id, jobs=list(self._roster.jobs), slots=self._intake.slots)
+
+    def cap(self, job: str, limit: int | None) -> None:
+        """Let at most so many jobs of a Job run here, fewer than its manifest allows; 0: none; None: as it says."""
+        if self._caps.get(job) == limit:
+            return
+        if limit is None:
+            del self._caps[job]
+        else:
+            self._caps[job] = limit
+        if job in self._served:
+            self._follow(job)
 
     def stop(self, reason: StopReason) -> None:
         """Take nothing more and give back what is not claimed; idempotent."""
@@ -360,16 +377,17 @@ class Service:
         intake = self._intake
         if intake is None:
             return
-        served = self._served[job]
+        served, cap = self._served[job], self._caps.get(job)
         if job not in self._roster.jobs:
             self._holds.release(job)
             intake.drop(job)
-        elif served.missing and self._holds.is_held(job, served.missing):
+        elif cap == 0 or (served.missing and self._holds.is_held(job, served.missing)):
             intake.drop(job)
         else:
             if not served.missing:
                 self._holds.release(job)
-            intake.serve(job, limit=served.limit(intake.slots))
+            limit = served.limit(intake.slots)
+            intake.serve(job, limit=limit if cap is None else min(cap, limit))
 
     def _look(self, job: str) -> None:
         task = asyncio.create_task(self._open_unless_known(job))

@@ -1,0 +1,61 @@
+"""`jetmill dev` sends events to Webhooks: from a manifest to a receiver on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jetmill.bus.connect import BusOptions, connect
+from support.dev import Dev
+from support.receiver import Receiver, is_signed
+
+pytestmark = pytest.mark.integration
+Start = Callable[..., Awaitable[Dev]]
+
+MANIFEST = """\
+apiVersion: jetmill.dev/v1alpha1
+kind: Webhook
+metadata: {{name: orders}}
+spec:
+  events: ["order.*"]
+  filter: {{expression: "event.data.amount > 100"}}
+  url: {url}
+  headers: {{X-Team: shop}}
+  secretRef: {{name: hook-secret, key: secret}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: hook-secret}}
+stringData: {{secret: "correct horse battery staple"}}
+"""
+
+
+async def publish(url: str, event_type: str, **data: object) -> None:
+    bus = await connect(BusOptions(url=url))
+    try:
+        event_id = f"{event_type}-{data}"
+        event = {"specversion": "1.0", "id": event_id, "source": "/shop", "type": event_type, "data": data}
+        await bus.events.publish(event_type, msgspec.json.encode(event), event_id=event_id)
+    finally:
+        await bus.link.close()
+
+
+async def test_an_event_of_an_application_reaches_the_receiver_signed(start: Start, folder: Path) -> None:
+    async with Receiver.serve() as receiver:
+        (folder / "hook.yaml").write_text(MANIFEST.format(url=receiver.url))
+        dev = await start()
+        url = await dev.ready()
+        await dev.says("Webhook orders Delivering")
+        await publish(url, "order.paid", amount=7)
+        await publish(url, "mail.sent", amount=700)
+        await publish(url, "order.paid", amount=700)
+        [request] = await receiver.received()
+        assert (request.method, request.path, request.headers["x-team"]) == ("POST", "/hook", "shop")
+        assert (request.headers["ce-type"], request.headers["ce-source"]) == ("order.paid", "/shop")
+        assert msgspec.json.decode(request.body)["data"] == {"amount": 700}
+        assert is_signed(request, b"correct horse battery staple")
+        (folder / "hook.yaml").unlink()
+        await dev.says("Webhook orders deleted")
