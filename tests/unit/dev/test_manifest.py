@@ -237,8 +237,8 @@ SCHEDULE = (
         (
             "  schedule: 0 9 * * *\n  timeZone: Mars/Olympus\n",
             (
-                "nightly.yaml:7: spec.timeZone: 'Mars/Olympus' is no time zone; use a name of the IANA database, such as "
-                "Europe/Berlin or UTC"
+                "nightly.yaml:7: spec.timeZone: 'Mars/Olympus' is no time zone; use a name of the IANA database, such "
+                "as Europe/Berlin or UTC"
             ),
         ),
         ("", "nightly.yaml:4: spec: says none of schedule, every; add one of them"),
