@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from factories import make_plan
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
@@ -32,6 +33,7 @@ WRITES = (
     "create jobs/discard",
     "create jobs/reschedule",
     "create jobs/messages",
+    "create scheduledjobs/trigger",
 )
 SECRETS = ("get jobs/payload", "get jobs/result")
 DECLARATIONS = tuple(
@@ -41,7 +43,7 @@ DECLARATIONS = tuple(
 
 @pytest.fixture(scope="session")
 def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """With two Jobs declared, once for all tests: none of them changes what is declared."""
+    """With two Jobs and a schedule, once for all tests: none of them changes what is declared."""
     with NatsServer.start(tmp_path_factory.mktemp("nats")) as server:
         asyncio.run(_declare(server.url))
         yield server
@@ -50,6 +52,8 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 async def _declare(url: str) -> None:
     bus = await connect(BusOptions(url=url, namespace=NAMESPACE))
     await declare(bus, "mail", "report")
+    plan = make_plan(schedule="mail", job="mail", expression="0 9 * * *", complete=True)
+    await bus.ledger.append_plan("0f0e6c3c-0000-4000-8000-000000000001", plan, expected=0)
     await bus.link.close()
 
 

@@ -30,11 +30,13 @@ BODIES: dict[str, Any] = {
     "/api/v1/jobs/bulk": {"jobs": [{"job": "mail"}]},
     "/api/v1/jobs/{job_id:str}/reschedule": {"delaySeconds": 60},
     "/api/v1/session": {"token": "garbage"},
+    "/api/v1/schedules/{name:str}/trigger": {},
     "/api/v1/stream/messages": {"topic": "news", "message": 1},
 }
 for plural in PLURALS:
     BODIES[f"/api/v1/declarations/{plural}"] = {"name": "mail", "spec": {}}
     BODIES[f"/api/v1/declarations/{plural}/{{name:str}}"] = {"spec": {}}
+QUERIES: dict[str, dict[str, str]] = {"/api/v1/calendar": {"every": "90s"}}
 REFUSED = (401, 403, 404)
 
 
@@ -43,7 +45,8 @@ async def ask(
 ) -> int:
     """The status that somebody gets; their token is `who`, "" for none."""
     body = {"json": BODIES[path]} if path in BODIES and method in ("POST", "PUT", "PATCH") else {}
-    query = {"namespace": namespace} if path.startswith("/api/v1/") and _has_namespace(path, method) else {}
+    namespaced = path.startswith("/api/v1/") and _has_namespace(path, method)
+    query = QUERIES.get(path, {}) | ({"namespace": namespace} if namespaced else {})
     asset = next((file.name for file in (FOLDER / "assets").glob("*.js")), "none")
     given = {"name": asset} if path.startswith("/assets/") else {"job_id": job_id, "name": "mail"}
     async with gateway.client(who) as client:

@@ -27,6 +27,7 @@ from jetmill_operator.gateway.web.route import (
     job,
     listing,
     namespace,
+    schedule,
     session,
     stream,
 )
@@ -41,6 +42,7 @@ HANDLERS: Sequence[BaseRouteHandler] = (
     *listing.HANDLERS,
     *declaration.HANDLERS,
     *edit.HANDLERS,
+    *schedule.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
     *stream.HANDLERS,
