@@ -2,21 +2,15 @@
 
 import { computed, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { Broken, Empty, Waiting } from "./part/empty";
+import { Broken, Waiting } from "./part/empty";
 import { Icon } from "./part/icon";
 import { Keys } from "./part/keys";
 import { Palette, paletteOpen, type Command } from "./part/palette";
 import { Toasts } from "./part/toast";
-import { DeadLetters } from "./page/dead";
-import { Declaration, Declarations } from "./page/declaration";
-import { JobPage } from "./page/job";
-import { Jobs } from "./page/jobs";
 import { Login } from "./page/login";
-import { Overview } from "./page/overview";
-import { Settings } from "./page/settings";
-import { Workers } from "./page/workers";
+import { Page, warm } from "./pages";
 import { PLACES } from "./place";
-import { go, href, match, path } from "./route";
+import { go, href, path } from "./route";
 import { now } from "./store/clock";
 import { deadCount, jobNames } from "./store/glance";
 import { awaySince, live, streamState } from "./store/live";
@@ -25,26 +19,6 @@ import { theme } from "./store/setting";
 import { span } from "./time";
 
 export const keysOpen = signal(false);
-
-function Page() {
-  const at = path.value;
-  const job = match("jobs/:id", at);
-  const declaration = match("declarations/:name", at);
-  if (at === "") return <Overview />;
-  if (at === "jobs") return <Jobs key={namespace.value} />;
-  if (job) return <JobPage key={job["id"]} id={job["id"] ?? ""} />;
-  if (at === "declarations") return <Declarations />;
-  if (declaration) return <Declaration key={declaration["name"]} name={declaration["name"] ?? ""} />;
-  if (at === "workers") return <Workers />;
-  if (at === "dead") return <DeadLetters />;
-  if (at === "settings") return <Settings />;
-  return (
-    <Empty page icon="search" title="There is no such page">
-      <p>The address may be mistyped, or from another version.</p>
-      <a class="button" href={href("")}>To the overview</a>
-    </Empty>
-  );
-}
 
 function Side() {
   const here = computed(() => path.value.split("/")[0] ?? "");
@@ -58,7 +32,12 @@ function Side() {
         <ul>
           {PLACES.map((place) => (
             <li key={place.path}>
-              <a href={href(place.path)} aria-current={here.value === place.path ? "page" : undefined}>
+              <a
+                href={href(place.path)}
+                aria-current={here.value === place.path ? "page" : undefined}
+                onPointerEnter={() => warm(place.path)}
+                onFocus={() => warm(place.path)}
+              >
                 <Icon name={place.icon} />
                 <span>{place.name}</span>
                 {place.path === "dead" && !!deadCount.value && (

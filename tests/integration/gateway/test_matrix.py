@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from jetmill.client.client import Client
 from jetmill.errors import ConfigError
-from jetmill_operator.gateway.access.right import PLURALS, RIGHTS, Right, Scope
+from jetmill_operator.gateway.access.right import CANCEL, PLURALS, RIGHTS, Right, Scope
 from jetmill_operator.gateway.web.app import HANDLERS
 from jetmill_operator.gateway.web.guard import LOGIN, STREAM, right_of
 from jetmill_operator.gateway.web.route.dashboard import FOLDER
@@ -29,6 +29,8 @@ BODIES: dict[str, Any] = {
     "/api/v1/jobs": {"job": "mail"},
     "/api/v1/jobs/bulk": {"jobs": [{"job": "mail"}]},
     "/api/v1/jobs/{job_id:str}/reschedule": {"delaySeconds": 60},
+    "/api/v1/operations": {"action": "cancel", "filter": {"user": "nobody-at-all"}, "confirm": 0},
+    "/api/v1/operations/preview": {"action": "cancel"},
     "/api/v1/session": {"token": "garbage"},
     "/api/v1/schedules/{name:str}/trigger": {},
     "/api/v1/stream/messages": {"topic": "news", "message": 1},
@@ -48,7 +50,7 @@ async def ask(
     namespaced = path.startswith("/api/v1/") and _has_namespace(path, method)
     query = QUERIES.get(path, {}) | ({"namespace": namespace} if namespaced else {})
     asset = next((file.name for file in (FOLDER / "assets").glob("*.js")), "none")
-    given = {"name": asset} if path.startswith("/assets/") else {"job_id": job_id, "name": "mail"}
+    given = {"name": asset} if path.startswith("/assets/") else {"job_id": job_id, "name": "mail", "job": "mail"}
     async with gateway.client(who) as client:
         response = await client.request(method, parameters(path, given), params=query, **body)
     return response.status_code
@@ -132,6 +134,12 @@ async def _check(
         allowed = may(reviewer, user, right, namespace=namespace, job="")
     if right.scope is Scope.JOB and namespace == OTHER:
         assert status == (403 if _sees(reviewer, user, namespace, "") and not allowed else 404)
+    elif allowed and path == "/api/v1/operations" and method == "POST":
+        wanted = may(reviewer, user, CANCEL, namespace=namespace, job="")
+        accepted = 202 if namespace == NAMESPACE else 503  # the other one has nothing yet
+        assert status == (accepted if wanted else 403), (status, user, namespace)
+    elif allowed and path.startswith("/api/v1/operations/{name"):
+        assert status == 404, "there is none of that name"
     elif allowed or path.endswith("/bulk"):
         assert status not in REFUSED or (status == 404 and namespace == OTHER), (status, user, namespace, job)
     elif right.scope is Scope.JOB:

@@ -72,7 +72,7 @@ async def test_a_schedule_is_shown_as_it_is_in_force(gateway: RunningGateway, bu
 
 async def test_when_it_fires_is_told_with_the_shifts_of_the_clocks(gateway: RunningGateway, bus: Bus) -> None:
     await plan_nightly(bus, "0f0e6c3c-0000-4000-8000-000000000003")
-    query = {"namespace": NAMESPACE, "count": 2, "from": "2027-03-27T12:00:00Z"}
+    query: dict[str, str | int] = {"namespace": NAMESPACE, "count": 2, "from": "2027-03-27T12:00:00Z"}
     async with gateway.client("token-of-admin") as http:
         items = (await http.get("/api/v1/schedules/nightly-3/next", params=query)).json()["items"]
         zoneless = await http.get("/api/v1/schedules/nightly-3/next", params={**query, "from": "2027-03-27T12:00:00"})

@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from jetmill.protocol.record import TriggerSettings
 from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_manifests
 from jetmill_operator.dev.reference import check_references
 
@@ -213,11 +214,11 @@ def test_other_tools_files_are_none_of_our_business(read):
     assert (manifests.jobs, manifests.faults, manifests.notes) == ({}, [], [])
 
 
-def test_images_are_noted(read):
+def test_images_that_are_not_run_are_noted(read):
     image = f"{GOOD.rstrip()[:-1]}, worker: {{image: 'shop:1'}}}}\n"
     manifests = read(image=image)
-    assert [str(note) for note in sorted(manifests.notes)] == [
-        "image.yaml:4: note: good runs the code of this folder, not its image",
+    assert [str(note) for note in manifests.notes] == [
+        "image.yaml:4: note: good runs the code of this folder, not its image"
     ]
 
 
@@ -380,6 +381,7 @@ def test_all_fields_reach_the_settings(read):
           payload: {schema: {type: object}, maxBytes: 1000}
           retention: {succeededSeconds: 10, failedSeconds: 20}
           scaling: {minReplicas: 1, maxReplicas: 2, targetDrainSeconds: 3, cooldownSeconds: 4}
+          triggers: [{event: doc.*, filter: "event.data.n > 1", payload: Data}, {event: a}]
           suspend: true
           deletionPolicy: Delete
         status: {ready: true}
@@ -407,6 +409,10 @@ def test_all_fields_reach_the_settings(read):
         "failed_seconds": 20.0,
         "suspend": True,
         "webhook": None,
+        "triggers": [
+            TriggerSettings(event="doc.*", expression="event.data.n > 1", payload="data"),
+            TriggerSettings(event="a"),
+        ],
     }
 
 

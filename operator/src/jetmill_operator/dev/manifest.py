@@ -168,7 +168,7 @@ def _read_document(document: Document, namespace: str | None, manifests: Manifes
     if group != GROUP:
         return _explain_group(document, group)
     if kind != "Job" and kind not in OTHERS:
-        cure = suggest(kind, ("Job", *OTHERS)) or "the kind is Job"
+        cure = suggest(kind, ("Job", *OTHERS)) or "the kinds are Job, ScheduledJob and Webhook"
         return Fault(document.file, document.line_of(("kind",)), "kind", f"no kind {kind!r} in {GROUP}", cure)
     if version != API_VERSION:
         line = document.line_of(("apiVersion",))

@@ -408,6 +408,12 @@ class Events(Protocol):
         """
         ...
 
+    async def read(
+        self, *, start: int = 1, pattern: EventPattern | None = None, limit: int = 500
+    ) -> list[EventMessage]:
+        """Up to `limit` events that are kept, in order from sequence `start`; none: there is nothing more now."""
+        ...
+
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
         """Note a progress report or a log line; may be lost."""
         ...
@@ -510,7 +516,7 @@ class Subscriptions(Protocol):
         ...
 
     async def bury(self, name: str, seq: int, data: bytes) -> None:
-        """Keep a dead letter for as long as events are kept; the same again replaces nothing and is no error."""
+        """Keep a dead letter for as long as events are kept; another one of the same event takes its place."""
         ...
 
     async def dead(self, name: str | None = None, *, limit: int = 1000) -> list[DeadMessage]:

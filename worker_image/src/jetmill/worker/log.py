@@ -42,6 +42,9 @@ EVENTS: dict[str, str] = {
     "handler_abandoned": "A handler did not stop when it was told to; nobody waits for it any more.",
     "filter_failed": "A filter or on_failure raised; the job goes on.",
     "resource_not_closed": "Tearing a resource down raised.",
+    "subscription_started": "A handler of events (`@on`) is handed events.",
+    "subscription_not_started": "The bus could not be asked for events; it is asked again.",
+    "subscription_denied": "This worker's user in NATS may not subscribe: its handlers of events do not run here.",
 }
 
 

@@ -27,9 +27,11 @@ from jetmill_operator.gateway.web.route import (
     job,
     listing,
     namespace,
+    operation,
     schedule,
     session,
     stream,
+    why,
 )
 from jetmill_operator.gateway.web.schema import build_document
 
@@ -38,8 +40,10 @@ log = structlog.get_logger(__name__)
 HANDLERS: Sequence[BaseRouteHandler] = (
     *health.HANDLERS,
     *job.HANDLERS,
+    *why.HANDLERS,
     *creation.HANDLERS,
     *listing.HANDLERS,
+    *operation.HANDLERS,
     *declaration.HANDLERS,
     *edit.HANDLERS,
     *schedule.HANDLERS,

@@ -46,6 +46,7 @@ TYPES: Mapping[str, tuple[int, str]] = {
     "already-declared": (409, "There is one of that name already"),
     "declared-in-file": (409, "A file declares it"),
     "job-state": (409, "The job's state does not allow that"),
+    "confirm-count": (409, "Say how many jobs that are"),
     "job-failed": (409, "The job has no result, for it ended otherwise"),
     "precondition-failed": (412, "It is another version by now"),
     "too-large": (413, "That is too much"),
@@ -93,6 +94,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     """What to do about it."""
     errors: tuple[Fault, ...] = ()
     retryable: bool | None = None
+    count: int | None = None
+    """How many jobs were meant."""
 
 
 class ProblemError(Exception):
@@ -106,6 +109,7 @@ class ProblemError(Exception):
         cure: str = "",
         faults: tuple[Fault, ...] = (),
         headers: Mapping[str, str] | None = None,
+        count: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.slug = slug
@@ -113,6 +117,7 @@ class ProblemError(Exception):
         self.cure = cure
         self.faults = faults
         self.headers = dict(headers or {})
+        self.count = count
 
 
 def make_problem(slug: str, detail: str, *, cure: str = "", errors: tuple[Fault, ...] = ()) -> Problem:
@@ -128,7 +133,8 @@ def explain(error: BaseException) -> tuple[Problem, dict[str, str]]:
     """The problem for an error, and the headers that go with it."""
     match error:
         case ProblemError():
-            return make_problem(error.slug, error.detail, cure=error.cure, errors=error.faults), error.headers
+            problem = make_problem(error.slug, error.detail, cure=error.cure, errors=error.faults)
+            return msgspec.structs.replace(problem, count=error.count), error.headers
         case AccessUnavailableError():
             retry = {"Retry-After": str(max(1, round(error.retry_after_seconds)))}
             return make_problem("access-unavailable", error.message, cure=error.cure), retry

@@ -34,6 +34,7 @@ _EDITED = (
     "precondition-required",
     "invalid-declaration",
 )
+_OPERATION = ("not-found", "confirm-count", "too-large", "projection-unavailable", "projection-behind")
 _PROBLEM = "#/components/schemas/Problem"
 _TEXT = re.compile(r"\{([a-z_]+)\}")
 Document = dict[str, Any]
@@ -84,6 +85,8 @@ def _complete(operation: Document, handler: HTTPRouteHandler) -> None:
         slugs += _DECLARED
         if right.verb in ("create", "patch"):
             slugs += ["job-state", "invalid-input", *_EDITED]
+    if operation["tags"] == ["operations"]:
+        slugs += _OPERATION
     if "requestBody" in operation:
         slugs += _BODY
         operation["requestBody"]["required"] = True
@@ -139,6 +142,7 @@ def _problem_schemas() -> Document:
         "cure": text,
         "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}},
         "retryable": {"type": "boolean"},
+        "count": {"type": "integer"},
     }
     required = ["type", "title", "status", "detail"]
     return {"Problem": {"type": "object", "required": required, "properties": properties}, "Fault": fault}

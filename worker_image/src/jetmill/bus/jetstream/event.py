@@ -59,6 +59,17 @@ class JetStreamEvents:
         async for messages in follow:
             yield [EventMessage(one.subject[len(prefix) :], one.seq, one.time_us, one.payload) for one in messages]
 
+    async def read(
+        self, *, start: int = 1, pattern: EventPattern | None = None, limit: int = 500
+    ) -> list[EventMessage]:
+        """See the port."""
+        prefix = self._subjects.event_prefix
+        wanted = self._subjects.all_events if pattern is None else prefix + pattern.subject
+        messages = await self._reader.direct_batch(
+            self._subjects.events_stream, start_seq=start, subject_filter=wanted, batch=limit
+        )
+        return [EventMessage(one.subject[len(prefix) :], one.seq, one.time_us, one.payload) for one in messages]
+
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
         """See the port."""
         with contextlib.suppress(BusError):  # not connected, or too large a line

@@ -19,7 +19,7 @@ from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.pull import Pull
 from jetmill.bus.jetstream.read import Reader, StoredMessage
 from jetmill.bus.ports import DeadMessage, EventDelivery, SubscriptionInfo
-from jetmill.errors import BusError, NotFoundError, RefusedError
+from jetmill.errors import BusError, NotFoundError
 from jetmill.protocol.event import EventPattern
 from jetmill.protocol.name import parse_subscription
 from jetmill.protocol.subject import Subjects
@@ -153,15 +153,12 @@ class JetStreamSubscriptions:
 
     async def bury(self, name: str, seq: int, data: bytes) -> None:
         """See the port."""
-        try:
-            await self._appender.append(self._subjects.dead(parse_subscription(name), seq), data, expected=0)
-        except RefusedError:
-            return  # it lies there already
+        await self._appender.append(self._subjects.dead(parse_subscription(name), seq), data)
 
     async def dead(self, name: str | None = None, *, limit: int = 1000) -> list[DeadMessage]:
         """See the port."""
         subject = self._subjects.dead("*" if name is None else parse_subscription(name), "*")
-        found: list[DeadMessage] = []
+        found: dict[tuple[str, int], DeadMessage] = {}
         start = 1
         while len(found) < limit:
             messages = await self._reader.direct_batch(
@@ -169,18 +166,22 @@ class JetStreamSubscriptions:
             )
             if not messages:
                 break
-            found += map(_read_dead, messages)
+            for letter in map(_read_dead, messages):
+                key = (letter.subscription, letter.seq)
+                found.pop(key, None)  # one that was buried again counts from then
+                found[key] = letter
             start = messages[-1].seq + 1
-        return found
+        return list(found.values())
 
     async def resolve(self, name: str, seq: int, *, again: bytes | None) -> None:
-        """See the port; again comes first: rather twice than never."""
+        """See the port; again comes first: rather twice than never. By then it may have failed anew: that one stays."""
         subject = self._subjects.dead(parse_subscription(name), seq)
-        if await self._reader.get_last(self._stream, subject) is None:
+        there = await self._reader.get_last(self._stream, subject)
+        if there is None:
             raise NotFoundError(f"subscription {name} has no dead letter {seq}", code=404)
         if again is not None:
             await self._appender.append(self._subjects.again(name, seq), again)
-        await self._reader.purge(self._stream, subject)
+        await self._reader.purge(self._stream, subject, up_to_seq=there.seq + 1)
 
     async def _ask(self, method: str, request: Any, answer: type[Any]) -> Any:
         subject = f"$JS.API.{method}"

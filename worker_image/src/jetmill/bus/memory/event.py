@@ -168,6 +168,16 @@ class MemoryEvents:
         finally:
             stop_ringing()
 
+    async def read(
+        self, *, start: int = 1, pattern: EventPattern | None = None, limit: int = 500
+    ) -> list[EventMessage]:
+        """See the port."""
+        self._link.check()
+        self._link.world.need_namespace()
+        await self._link.turn()
+        events = self._store.after(max(1, start) - 1)
+        return [event for event in events if pattern is None or pattern.matches(event.type)][:limit]
+
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
         """See the port."""
         if self._link.connected and self._link.world.applied:

@@ -301,7 +301,8 @@ class MemorySubscriptions:
     async def bury(self, name: str, seq: int, data: bytes) -> None:
         """See the port."""
         await self._ask(name)
-        self._store.dead.setdefault((name, seq), DeadMessage(name, seq, self._world.clock.now(), bytes(data)))
+        self._store.dead.pop((name, seq), None)
+        self._store.dead[name, seq] = DeadMessage(name, seq, self._world.clock.now(), bytes(data))
 
     async def dead(self, name: str | None = None, *, limit: int = 1000) -> list[DeadMessage]:
         """See the port."""
