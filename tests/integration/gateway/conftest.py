@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from factories import make_plan
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
@@ -37,6 +38,7 @@ WRITES = (
     "create jobs/events",
     "update jobs/subscriptions",
     "delete jobs/subscriptions",
+    "create scheduledjobs/trigger",
 )
 SECRETS = ("get jobs/payload", "get jobs/result")
 DECLARATIONS = tuple(
@@ -46,7 +48,7 @@ DECLARATIONS = tuple(
 
 @pytest.fixture(scope="session")
 def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """With two Jobs declared, once for all tests: none of them changes what is declared."""
+    """With two Jobs and a schedule, once for all tests: none of them changes what is declared."""
     with NatsServer.start(tmp_path_factory.mktemp("nats")) as server:
         asyncio.run(_declare(server.url))
         yield server
@@ -56,6 +58,8 @@ async def _declare(url: str) -> None:
     bus = await connect(BusOptions(url=url, namespace=NAMESPACE))
     await declare(bus, "mail", "report")
     await Client(bus=bus).publish("doc.created", {"n": 1})
+    plan = make_plan(schedule="mail", job="mail", expression="0 9 * * *", complete=True)
+    await bus.ledger.append_plan("0f0e6c3c-0000-4000-8000-000000000001", plan, expected=0)
     await bus.link.close()
 
 

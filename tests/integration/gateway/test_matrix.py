@@ -32,6 +32,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/operations": {"action": "cancel", "filter": {"user": "nobody-at-all"}, "confirm": 0},
     "/api/v1/operations/preview": {"action": "cancel"},
     "/api/v1/session": {"token": "garbage"},
+    "/api/v1/schedules/{name:str}/trigger": {},
     "/api/v1/stream/messages": {"topic": "news", "message": 1},
     "/api/v1/events": {"type": "doc.created", "data": {"n": 1}},
     "/api/v1/events/dead": {"subscription": "mails", "seq": 1, "action": "discard"},
@@ -41,6 +42,7 @@ for plural in PLURALS:
     BODIES[f"/api/v1/declarations/{plural}/{{name:str}}"] = {"spec": {}}
 ABSENT = frozenset({("POST", "/api/v1/events/dead")})
 """What these mean is not there, for whoever may ask."""
+QUERIES: dict[str, dict[str, str]] = {"/api/v1/calendar": {"every": "90s"}}
 REFUSED = (401, 403, 404)
 
 
@@ -49,7 +51,8 @@ async def ask(
 ) -> int:
     """The status that somebody gets; their token is `who`, "" for none."""
     body = {"json": BODIES[path]} if path in BODIES and method in ("POST", "PUT", "PATCH") else {}
-    query = {"namespace": namespace} if path.startswith("/api/v1/") and _has_namespace(path, method) else {}
+    namespaced = path.startswith("/api/v1/") and _has_namespace(path, method)
+    query = QUERIES.get(path, {}) | ({"namespace": namespace} if namespaced else {})
     asset = next((file.name for file in (FOLDER / "assets").glob("*.js")), "none")
     given = (
         {"name": asset}

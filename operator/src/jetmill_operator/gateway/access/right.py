@@ -65,6 +65,7 @@ RESOLVE = Right("update", "jobs/subscriptions")
 UNSUBSCRIBE = Right("delete", "jobs/subscriptions")
 LISTEN = Right("watch", "jobs/messages")
 SPEAK = Right("create", "jobs/messages")
+TRIGGER = Right("create", "scheduledjobs/trigger", Scope.NAME)
 VERBS = {"create": "declare", "update": "replace", "patch": "change", "delete": "delete"}
 PLURALS = ("jobs", "scheduledjobs", "webhooks")
 DECLARED = {plural: (Right("list", plural), Right("get", plural, Scope.NAME)) for plural in PLURALS}
@@ -101,6 +102,7 @@ RIGHTS: Mapping[Right, str] = {
     UNSUBSCRIBE: "remove a durable subscription with what it gave up",
     LISTEN: "hear what is broadcast to topics",
     SPEAK: "send messages to topics and users",
+    TRIGGER: "enqueue a job of a schedule beside its slots",
     **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
     **{to_get: f"see one of the {plural} that are declared" for plural, (_, to_get) in DECLARED.items()},
     **{
