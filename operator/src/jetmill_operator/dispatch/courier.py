@@ -167,4 +167,6 @@ def _explain(err: Exception) -> str:
         httpcore.LocalProtocolError: "the request is no HTTP",
     }.get(type(err), "the connection broke")
     said = str(err).strip()
+    if said.startswith("Server disconnected"):  # httpcore takes it for a breach of the protocol
+        kind = "the connection broke"
     return f"{kind}: {said}" if said else kind
