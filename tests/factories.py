@@ -6,8 +6,11 @@ import itertools
 import uuid
 from typing import Any
 
+import msgspec
+
 from jetmill.protocol.codec import encode
 from jetmill.protocol.hint import Hint, build_hint
+from jetmill.protocol.plan import Plan, Slot, Template
 from jetmill.protocol.record import Call, Entry, ErrorInfo, Holder, JobSettings, PayloadRef, Presence, Record
 from jetmill.protocol.state import State
 
@@ -79,6 +82,16 @@ def make_holder(**fields: Any) -> Holder:
     """Who holds a gate."""
     values: dict[str, Any] = {"id": make_job_id(), "enqueueing": 1}
     return Holder(**{**values, **fields})
+
+
+def make_plan(**fields: Any) -> Plan:
+    """The plan of a schedule; `slots` and `old` may be times (µs)."""
+    values: dict[str, Any] = {"schedule": "nightly", "job": JOB, "generation": 1, "since": NOON, "until": NOON}
+    values |= {"template": Template(payload=msgspec.Raw(b'{"to":"ada"}'))}
+    for name in ("slots", "old"):
+        if name in fields:
+            fields[name] = [slot if isinstance(slot, Slot) else Slot(slot, slot) for slot in fields[name]]
+    return Plan(**{**values, **fields})
 
 
 def make_call(**fields: Any) -> Call:

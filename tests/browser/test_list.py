@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from browser.conftest import Open, Stage
+from jetmill.client.handle import JobHandle
 from support.gateway import RunningGateway
 from support.wait import eventually
 
@@ -62,6 +63,28 @@ async def test_selected_jobs_are_cancelled_together_once_that_is_confirmed(
         await window.find(f"#row-{handles[4].id} [data-state=cancelled]")
     states = [(await handle.status()).state for handle in handles]
     assert states == ["queued", *["cancelled"] * 4]
+
+
+async def test_all_that_match_are_cancelled_by_the_gateway_once_their_number_is_typed(
+    stage: Stage, local: RunningGateway, window_on: Open
+) -> None:
+    calls = [{"to": f"{n}@example.com"} for n in range(150)]
+    handles = [one for one in await stage.client.enqueue_many("send-email", calls) if isinstance(one, JobHandle)]
+    other = await stage.client.enqueue("charge", {"card": "1"})
+    async with window_on(local) as window:
+        await window.open("jobs?job=send-email")
+        await window.find(f"#row-{handles[149].id}")
+        await window.page.get_by_label("Select all rows that are loaded").check()
+        await window.press("Select all 150 that match")
+        await window.check_access()
+        await window.press("Cancel", within=await window.find(".bulk"))
+        dialog = await window.find("dialog")
+        await dialog.get_by_text("Cancel 150 jobs?").wait_for()
+        await dialog.get_by_role("textbox").fill("150")
+        await window.press("Cancel", within=dialog)
+        await window.see("Cancelled: 150 jobs")
+    assert {(await handle.status()).state for handle in handles} == {"cancelled"}
+    assert (await other.status()).state == "queued"
 
 
 async def test_a_group_of_dead_letters_is_given_up_and_another_retried(

@@ -105,6 +105,14 @@ def test_the_chart_carries_them_as_they_stand() -> None:
     assert json.loads(dashboard["data"]["jetmill.json"])["panels"] == panels()
 
 
+def test_the_gateway_is_scraped_where_it_is() -> None:
+    manifests = render(VALUES["gateways"] | {"metrics": {"serviceMonitor": {"enabled": True}}})
+    monitor = find(manifests, "ServiceMonitor", "jetmill-gateway")["spec"]
+    service = find(manifests, "Service", "jetmill-gateway")
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert [one["port"] for one in monitor["endpoints"]] == [one["name"] for one in service["spec"]["ports"]]
+
+
 def test_labels_of_jobs_are_not_overwritten_when_they_are_scraped() -> None:
     manifests = render(VALUES["monitored"])
     for kind, name, field in (

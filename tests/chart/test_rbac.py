@@ -169,6 +169,30 @@ def test_a_gateway_of_its_own_reads_what_is_declared_and_asks_who_somebody_is() 
         assert find(manifests, "ClusterRoleBinding", name)["subjects"] == [account]
 
 
+@pytest.mark.parametrize("mode", ["deployment", "sidecar"])
+def test_a_gateway_changes_what_is_declared_only_if_it_is_to(mode: str) -> None:
+    written = {
+        ("jetmill.dev", kind, verb)
+        for kind in ("jobs", "scheduledjobs", "webhooks")
+        for verb in ("create", "patch", "delete")
+    }
+    manifests = render({"gateway": {"mode": mode, "declarations": "write"}})
+    grants = list_grants(find(manifests, "ClusterRole", "jetmill:jetmill-gateway"))
+    assert {grant for grant in grants if grant[2] not in ("get", "list", "watch")} == written
+    conditions = {
+        declarations: find(
+            render({"gateway": {"mode": mode, "declarations": declarations}, "admissionPolicy": {"enabled": True}}),
+            "ValidatingAdmissionPolicy",
+            "jetmill-jetmill-leader",
+        )["spec"]["matchConditions"]
+        for declarations in ("read", "write")
+    }
+    assert len(conditions["read"]) == 1
+    assert len(conditions["write"]) == (2 if mode == "sidecar" else 1), (
+        "beside an operator its account is the fenced one"
+    )
+
+
 def test_view_edit_and_admin_cover_every_right_and_view_no_content() -> None:
     manifests = render()
     view, edit, admin = (

@@ -12,6 +12,7 @@ import pytest
 from factories import make_hint
 from jetmill.bus.ports import Bus
 from jetmill.errors import NotFoundError
+from jetmill.protocol.plan import Slot, make_slot_id
 from jetmill_operator.cluster.ports import DEPLOYMENT, EVENT, JOB, LEASE, POD, SCHEDULED_JOB, Kind
 from jetmill_operator.resources.label import APPLIED, BORN, FINALIZER, read_mark
 from support.nats import NatsServer
@@ -188,22 +189,49 @@ async def test_a_foreign_deployment_of_that_name_is_never_taken(start: Start, pe
     assert APPLIED not in (found["metadata"].get("annotations") or {})
 
 
-async def test_a_kind_to_come_is_ready_unknown(start: Start, person: Person) -> None:
+async def test_a_schedule_is_planned_suspended_and_goes_with_its_slots(start: Start, person: Person, bus: Bus) -> None:
     await start()
+    await person.declare()
+    await person.sees("Ready", "True ScaledToZero")
     body = {
         "apiVersion": "jetmill.dev/v1alpha1",
         "kind": "ScheduledJob",
         "metadata": {"name": "daily", "namespace": person.namespace},
-        "spec": {"jobRef": {"name": JOB_NAME}},
+        "spec": {"jobRef": {"name": JOB_NAME}, "schedule": "0 9 * * *", "timeZone": "Europe/Berlin"},
     }
     await person.kube.apply(SCHEDULED_JOB, body, manager="kubectl")
 
-    async def look() -> bool:
-        found = await person.get(SCHEDULED_JOB, "daily")
-        conditions = ((found or {}).get("status") or {}).get("conditions") or []
-        return [(one["type"], one["status"]) for one in conditions] == [("Ready", "Unknown")]
+    async def read() -> tuple[str, int, int]:
+        found = await person.get(SCHEDULED_JOB, "daily") or {"metadata": {"generation": 0}}
+        status = found.get("status") or {}
+        [ready] = [
+            one for one in status.get("conditions") or [{"type": "Ready", "reason": ""}] if one["type"] == "Ready"
+        ]
+        observed = status.get("observedGeneration") == found["metadata"]["generation"]
+        return ready["reason"] if observed else "", len(status.get("nextRuns") or []), len(await planned())
 
-    await eventually(look, seconds=30)
+    async def planned() -> list[Slot]:
+        return [slot for stored in await bus.ledger.plans() for slot in stored.plan.slots]
+
+    async def is_so(*wanted: object) -> bool:
+        return await read() == wanted
+
+    await eventually(lambda: is_so("Scheduled", 5, 4), seconds=30)
+    [first, *_] = await planned()
+    await person.kube.patch(SCHEDULED_JOB, person.namespace, "daily", {"spec": {"suspend": True}})
+    await eventually(lambda: is_so("Suspended", 0, 0), seconds=30)
+    [stored] = await bus.ledger.plans()
+    entry = await bus.ledger.read(make_slot_id(stored.uid, first.time))
+    assert entry is not None
+    assert entry.record.reason == "withdrawn"
+    await person.kube.patch(SCHEDULED_JOB, person.namespace, "daily", {"spec": {"suspend": False}})
+    await eventually(lambda: is_so("Scheduled", 5, 4), seconds=30)
+    await person.kube.delete(SCHEDULED_JOB, person.namespace, "daily")
+
+    async def is_gone() -> bool:
+        return await person.get(SCHEDULED_JOB, "daily") is None and await planned() == []
+
+    await eventually(is_gone, seconds=30)
 
 
 async def test_while_nats_is_away_jobs_say_so_and_are_made_good_after(

@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from conformance.place import Place
-from factories import make_data, make_holder, make_job_id, make_record
+from factories import NOON, make_data, make_holder, make_job_id, make_plan, make_record
 from jetmill.bus.ports import Bus
-from jetmill.errors import BusError, CodecError, NotFoundError, RefusedError
+from jetmill.errors import BusError, CodecError, InvalidNameError, NotFoundError, RefusedError
 from jetmill.protocol.codec import encode
 from jetmill.protocol.record import Entry
 from jetmill.protocol.state import State
-from support.wait import soon
+from support.wait import eventually, soon
 
 pytestmark = pytest.mark.conformance
 
@@ -369,3 +369,54 @@ async def test_without_its_namespace_an_append_is_an_error_and_no_wait(raw_bus: 
         await soon(raw_bus.ledger.append(make_job_id(), make_data(), expected=0))
     with pytest.raises(NotFoundError):
         await soon(raw_bus.ledger.read(make_job_id()))
+
+
+UID = "0f0e6c3c-0000-4000-8000-00000000000"
+
+
+async def test_a_plan_is_written_by_compare_and_set_and_read_back_as_it_was(bus: Bus) -> None:
+    uid, plan = f"{UID}1", make_plan(slots=[NOON + 1, NOON + 2], old=[NOON + 3])
+    assert await bus.ledger.read_plan(uid) is None
+    seq = await bus.ledger.append_plan(uid, plan, expected=0)
+    with pytest.raises(RefusedError) as refused:
+        await bus.ledger.append_plan(uid, plan, expected=0)
+    assert refused.value.code == 10071
+    stored = await bus.ledger.read_plan(uid)
+    assert stored is not None
+    assert (stored.uid, stored.seq, stored.plan) == (uid, seq, plan)
+    assert abs(stored.time - bus.link.now()) < 60_000_000
+    assert await bus.ledger.append_plan(uid, make_plan(generation=2), expected=seq) > seq
+
+
+async def test_a_plan_of_a_uid_that_can_be_none_is_refused(bus: Bus) -> None:
+    for uid in ("*", "a.b", ""):
+        with pytest.raises(InvalidNameError):
+            bus.ledger.append_plan(uid, make_plan(), expected=0)
+        with pytest.raises(InvalidNameError):
+            await bus.ledger.read_plan(uid)
+
+
+async def test_all_plans_are_listed_with_their_last_record(bus: Bus) -> None:
+    assert await bus.ledger.plans() == []
+    first = await bus.ledger.append_plan(f"{UID}1", make_plan(), expected=0)
+    await bus.ledger.append_plan(f"{UID}2", make_plan(schedule="hourly"), expected=0)
+    last = await bus.ledger.append_plan(f"{UID}1", make_plan(generation=2), expected=first)
+
+    async def settled() -> bool:
+        return [(one.uid, one.plan.generation) for one in await bus.ledger.plans()] == [(f"{UID}1", 2), (f"{UID}2", 1)]
+
+    await eventually(settled)
+    await bus.ledger.purge_plan(f"{UID}1", up_to=last)
+    stored = await bus.ledger.read_plan(f"{UID}1")
+    assert stored is not None
+    assert (stored.seq, stored.plan.generation) == (last, 2)
+    await bus.ledger.purge_plan(f"{UID}1", up_to=last + 1)
+    assert await bus.ledger.read_plan(f"{UID}1") is None
+
+
+async def test_a_plan_is_no_record_of_a_job(bus: Bus) -> None:
+    """Who follows the ledger passes it over."""
+    seq = await bus.ledger.append_plan(f"{UID}1", make_plan(), expected=0)
+    assert await bus.ledger.read_at(seq) is None
+    [after] = await append_many(bus, 1)
+    assert [entry.seq for entry in await collect(bus, until=after)] == [after]

@@ -84,3 +84,11 @@ async def test_a_worker_may_leave_twice_and_come_back(bus: Bus) -> None:
     await bus.presence.remove("worker-1")
     await bus.presence.put(make_presence(busy=3), ttl_seconds=30)
     assert await bus.presence.get("worker-1") == make_presence(busy=3)
+
+
+async def test_it_is_known_for_a_while_that_a_worker_went_orderly(bus: Bus) -> None:
+    await bus.presence.put(make_presence("orderly"), ttl_seconds=30)
+    await bus.presence.put(make_presence("alive"), ttl_seconds=30)
+    await bus.presence.remove("orderly")
+    told = [await bus.presence.is_removed(worker) for worker in ("orderly", "alive", "never")]
+    assert told == [True, False, False]

@@ -127,3 +127,18 @@ def _parse(buffer: bytes, at: int) -> tuple[int, int, int] | None:
     elif size == 127:
         size, start = int.from_bytes(buffer[start : start + 8], "big"), start + 8
     return None if len(buffer) < start + size else (buffer[at] & 0x0F, start, start + size)
+
+
+async def open_events(port: int, topic: str) -> socket.socket:
+    """Ask for server-sent events as a peer that reads nothing more, once the first ones have come."""
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    reader.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(reader, ("127.0.0.1", port))
+    request = f"GET /api/v1/stream/sse?topic={topic} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    await loop.sock_sendall(reader, request.encode())
+    seen = b""
+    while b"event: subscribed" not in seen:
+        seen += await loop.sock_recv(reader, 4_096)
+    return reader

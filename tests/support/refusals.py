@@ -13,7 +13,7 @@ from jetmill_operator.api import API_VERSION
 
 LEAST: dict[str, dict[str, Any]] = {
     "Job": {"handler": "tasks:run", "worker": {"image": "shop:1"}},
-    "ScheduledJob": {"jobRef": {"name": "report"}},
+    "ScheduledJob": {"jobRef": {"name": "report"}, "schedule": "0 9 * * MON-FRI"},
     "Webhook": {"events": ["job.failed"], "url": "https://hooks.example.com/jobs"},
 }
 """The least spec of each kind that is accepted."""

@@ -109,6 +109,7 @@ class MeddledPresence:
         self._meddler = meddler
         self.put = board.put
         self.remove = board.remove
+        self.is_removed = board.is_removed
 
     async def get(self, worker: str) -> Presence | None:
         await self._meddler.pass_by("ask worker")

@@ -1,7 +1,7 @@
 """A gateway that streams and does nothing else, as a program: real uvicorn, no Litestar, nobody asked for rights.
 
 `python -m support.streamgate NATS_URL NAMESPACE [OPTION=VALUE …]` prints its port when it listens. `?user=` says who
-one is; `/sse?topic=…` gives server-sent events, any other path is a websocket.
+one is; whoever opens no websocket gets server-sent events of `?topic=…`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jetmill_operator.gateway.stream.frame import Subscribe
 from jetmill_operator.gateway.stream.option import StreamOptions
 from jetmill_operator.gateway.stream.pump import run_socket
 from jetmill_operator.gateway.stream.sse import EventStream, parse_cursors
-from jetmill_operator.gateway.web.socket import StreamProtocol
+from jetmill_operator.gateway.web.socket import RequestProtocol, StreamProtocol
 from support.stream import Viewer
 
 Message = MutableMapping[str, Any]
@@ -108,10 +108,12 @@ class Server(uvicorn.Server):
 
 async def main(url: str, namespace: str, options: dict[str, float]) -> None:
     bus = await connect(BusOptions(url=url, namespace=namespace))
-    StreamProtocol.user_timeout_milliseconds = int(options.pop("patience_seconds", 60.0) * 1000)
+    patience = int(options.pop("patience_seconds", 60.0) * 1000)
+    StreamProtocol.user_timeout_milliseconds = RequestProtocol.user_timeout_milliseconds = patience
     async with Backplane({namespace: bus}.get, options=StreamOptions(**options)) as backplane:  # type: ignore[arg-type]
         config = uvicorn.Config(
             Gate(backplane, namespace),
+            http=RequestProtocol,
             ws=StreamProtocol,
             ws_per_message_deflate=False,
             lifespan="off",

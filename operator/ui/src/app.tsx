@@ -7,14 +7,8 @@ import { Icon } from "./part/icon";
 import { Keys } from "./part/keys";
 import { Palette, paletteOpen, type Command } from "./part/palette";
 import { Toasts } from "./part/toast";
-import { DeadLetters } from "./page/dead";
-import { Declaration, Declarations } from "./page/declaration";
-import { JobPage } from "./page/job";
-import { Jobs } from "./page/jobs";
+import { lazy } from "./lazy";
 import { Login } from "./page/login";
-import { Overview } from "./page/overview";
-import { Settings } from "./page/settings";
-import { Workers } from "./page/workers";
 import { PLACES } from "./place";
 import { go, href, match, path } from "./route";
 import { now } from "./store/clock";
@@ -25,6 +19,16 @@ import { theme } from "./store/setting";
 import { span } from "./time";
 
 export const keysOpen = signal(false);
+
+// Each page is fetched when it is first gone to, so that none pays for the others.
+const Overview = lazy(() => import("./page/overview").then((page) => page.Overview));
+const Jobs = lazy(() => import("./page/jobs").then((page) => page.Jobs));
+const JobPage = lazy(() => import("./page/job").then((page) => page.JobPage));
+const Declarations = lazy(() => import("./page/declaration").then((page) => page.Declarations));
+const Declaration = lazy(() => import("./page/declaration").then((page) => page.Declaration));
+const Workers = lazy(() => import("./page/workers").then((page) => page.Workers));
+const DeadLetters = lazy(() => import("./page/dead").then((page) => page.DeadLetters));
+const Settings = lazy(() => import("./page/settings").then((page) => page.Settings));
 
 function Page() {
   const at = path.value;

@@ -1,6 +1,7 @@
 // The filter of the list of jobs, as the address says it. The names are the API's own, so that a filter can be copied
 // from one to the other.
 
+import type { Selection } from "./api/gateway";
 import type { JobRow, State } from "./api/type";
 import { STATES } from "./part/state";
 
@@ -11,10 +12,13 @@ export interface Filter {
   label: string[];
   user: string;
   error: string;
+  errorGroup: string;
   createdAfter: string;
   createdBefore: string;
   sort: string;
 }
+
+const TEXTS = ["user", "error", "errorGroup", "createdAfter", "createdBefore"] as const;
 
 export const SORTS: Record<string, string> = {
   "-created": "Newest first",
@@ -31,6 +35,7 @@ export function parseFilter(params: URLSearchParams): Filter {
     label: params.getAll("label").filter((label) => label.includes("=")),
     user: params.get("user") ?? "",
     error: params.get("error") ?? "",
+    errorGroup: params.get("errorGroup") ?? "",
     createdAfter: params.get("createdAfter") ?? "",
     createdBefore: params.get("createdBefore") ?? "",
     sort: params.get("sort") ?? "-created",
@@ -43,11 +48,24 @@ export function filterParams(filter: Filter): URLSearchParams {
   for (const name of ["job", "state", "reason", "label"] as const) {
     for (const value of filter[name]) params.append(name, value);
   }
-  for (const name of ["user", "error", "createdAfter", "createdBefore"] as const) {
+  for (const name of TEXTS) {
     if (filter[name]) params.set(name, filter[name]);
   }
   if (filter.sort !== "-created") params.set("sort", filter.sort);
   return params;
+}
+
+/** As the body of an operation has it. */
+export function selectionOf(filter: Partial<Filter>): Selection {
+  const selection: Selection = {};
+  for (const name of ["job", "state", "reason"] as const) {
+    if (filter[name]?.length) selection[name] = filter[name];
+  }
+  if (filter.label?.length) selection["label"] = Object.fromEntries(filter.label.map((label) => [label.slice(0, label.indexOf("=")), label.slice(label.indexOf("=") + 1)]));
+  for (const name of TEXTS) {
+    if (filter[name]) selection[name] = filter[name];
+  }
+  return selection;
 }
 
 export function isEmpty(filter: Filter): boolean {

@@ -1,5 +1,5 @@
-// A page that is fetched when it is first shown: charts and their library are half of the program, and only two pages
-// draw any. (Preact's own `lazy` brings the whole layer that imitates React.)
+// A part that is fetched when it is first shown: each page is one, and so are charts, whose library is half of the
+// program. (Preact's own `lazy` brings the whole layer that imitates React.)
 
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";

@@ -1,15 +1,21 @@
 import { expect, test } from "vitest";
-import { filterParams, isEmpty, mayMatch, momentOf, parseFilter, parseWords } from "../src/filter";
+import { filterParams, isEmpty, mayMatch, momentOf, parseFilter, parseWords, selectionOf } from "../src/filter";
 
 const none = parseFilter(new URLSearchParams());
 
 test("a filter goes into the address and comes back the same", () => {
-  const address = "job=a&job=b&state=failed&reason=poison&label=tenant%3Dacme&user=ada&error=time+out&createdAfter=1h&sort=-updated";
+  const address = "job=a&job=b&state=failed&reason=poison&label=tenant%3Dacme&user=ada&error=time+out&errorGroup=E%3A+%23&createdAfter=1h&sort=-updated";
   const filter = parseFilter(new URLSearchParams(address));
   expect(filterParams(filter).toString()).toBe(address);
   expect(isEmpty(filter)).toBe(false);
   expect(isEmpty(none)).toBe(true);
   expect(filterParams(none).toString()).toBe("");
+});
+
+test("a filter is what an operation selects by, and what is not set is not said", () => {
+  const filter = parseFilter(new URLSearchParams("job=a&state=failed&label=tenant%3Dacme%3D1&errorGroup=E%3A+%23&sort=created"));
+  expect(selectionOf(filter)).toEqual({ job: ["a"], state: ["failed"], label: { tenant: "acme=1" }, errorGroup: "E: #" });
+  expect(selectionOf(none)).toEqual({});
 });
 
 test("a state that there is not is left out of the filter", () => {

@@ -11,6 +11,7 @@ import pytest
 
 from support.dev import Dev
 from support.nats import find_free_port
+from support.wait import eventually
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Awaitable[Dev]]
@@ -30,6 +31,26 @@ async def test_a_job_that_was_enqueued_over_http_runs_and_is_in_the_list(start: 
         declared = (await http.get("declarations/jobs")).json()["items"]
         assert [(one["name"], one["spec"]["handler"]) for one in declared] == [("greet", "tasks:greet")]
         assert (await http.get("docs")).status_code == 200
+
+
+async def test_a_job_may_be_declared_over_http_and_what_a_file_declares_is_edited_there(start: Start) -> None:
+    dev = await start()
+    url = (await dev.says(r"gateway (http://127\.0\.0\.1:\d+)"))[1]
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1/", trust_env=False, timeout=60) as http:
+        made = await http.post("declarations/jobs", json={"name": "greet-too", "spec": {"handler": "tasks:greet"}})
+        assert made.status_code == 201, made.text
+        body: dict[str, Any] = {"job": "greet-too", "payload": {"name": "Ada"}}
+
+        async def enqueue() -> httpx.Response | None:
+            answer = await http.post("jobs", json=body, headers={"Prefer": "wait=30"})
+            return answer if answer.status_code == 201 else None
+
+        job = (await eventually(enqueue, what="the Job to be known")).json()
+        assert (await http.get(f"jobs/{job['id']}", headers={"Prefer": "wait=30"})).json()["state"] == "succeeded"
+        assert (await http.delete("declarations/jobs/greet-too")).status_code == 202
+        refused = await http.delete("declarations/jobs/greet")
+        assert refused.status_code == 409
+        assert "greet.yaml:1" in refused.json()["detail"]
 
 
 async def test_a_port_that_was_asked_for_is_the_port(start: Start) -> None:

@@ -11,6 +11,7 @@ from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill_operator.gateway.access.identity import Identity
+from jetmill_operator.gateway.access.right import PLURALS
 from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, declare, serve
 from support.nats import NatsServer
 
@@ -33,6 +34,9 @@ WRITES = (
     "create jobs/messages",
 )
 SECRETS = ("get jobs/payload", "get jobs/result")
+DECLARATIONS = tuple(
+    f"{verb} {plural}" for plural in PLURALS for verb in ("list", "get", "create", "update", "patch", "delete")
+)
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +74,9 @@ def reviewer() -> TableReviewer:
     reviewer.allow("viewer", *READS)
     reviewer.allow("editor", *READS, *WRITES)
     reviewer.allow("stranger", *READS, *WRITES, *SECRETS, namespace=OTHER)
-    reviewer.allow("mailer", *READS, *WRITES, *SECRETS, job="mail")
+    reviewer.allow("mailer", *READS, *WRITES, *SECRETS, *DECLARATIONS, job="mail")
     for namespace in (NAMESPACE, OTHER):
-        reviewer.allow("admin", *READS, *WRITES, *SECRETS, namespace=namespace)
+        reviewer.allow("admin", *READS, *WRITES, *SECRETS, *DECLARATIONS, namespace=namespace)
     return reviewer
 
 

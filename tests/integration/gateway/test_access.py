@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
+from jetmill_operator.gateway.access.identity import Identity
 from jetmill_operator.gateway.access.rate import Limiter
 from jetmill_operator.gateway.access.right import WATCH
 from jetmill_operator.gateway.web.credential import CSRF_COOKIE, SESSION_COOKIE
@@ -147,10 +148,13 @@ async def refuse(gateway: RunningGateway, query: str = "", **headers: str) -> No
     assert caught.value.response.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_ticket_opens_one_stream_of_one_namespace_once(streaming: RunningGateway) -> None:
+async def test_a_ticket_opens_one_stream_once_and_grants_nothing(streaming: RunningGateway) -> None:
     async with streaming.client("token-of-viewer") as client:
         ticket = (await client.post("/api/v1/stream/tickets")).json()["ticket"]
         other = (await client.post("/api/v1/stream/tickets")).json()["ticket"]
+    async with streaming.client("token-of-nobody") as client:
+        worthless = (await client.post("/api/v1/stream/tickets")).json()["ticket"]
+    await refuse(streaming, f"?ticket={worthless}")
     await refuse(streaming, f"?ticket={other}&namespace=office")
     assert await hear(streaming, f"?ticket={ticket}") == "viewer"
     await refuse(streaming, f"?ticket={ticket}")
@@ -251,6 +255,26 @@ async def test_a_gateway_that_asks_nobody_is_for_this_machine_alone(local: Runni
         foreign = await client.post(f"{path}/cancel", headers={"Origin": "https://evil.example"})
         assert [slug_of(one) for one in (rebound, foreign)] == ["foreign-origin"] * 2
         assert (await client.post(f"{path}/cancel")).status_code == 200
+
+
+async def test_only_namespaces_in_which_one_sees_something_are_told(
+    gateway: RunningGateway, reviewer: TableReviewer
+) -> None:
+    reviewer.allow("worker-watcher", "list jobs/workers", namespace="office")
+    reviewer.tokens["token-of-worker-watcher"] = Identity(name="worker-watcher")
+    told = {}
+    for user in ("viewer", "stranger", "worker-watcher", "admin", "nobody", "mailer"):
+        async with gateway.client(f"token-of-{user}") as client:
+            body = (await client.get("/api/v1/server")).json()
+        told[user] = (body["namespaces"], body.get("defaultNamespace"))
+    assert told == {
+        "viewer": (["shop"], "shop"),
+        "stranger": (["office"], None),
+        "worker-watcher": (["office"], None),
+        "admin": (["shop", "office"], "shop"),
+        "nobody": ([], None),
+        "mailer": ([], None),
+    }
 
 
 async def test_every_answer_keeps_pages_safe_and_can_be_told_apart(gateway: RunningGateway) -> None:

@@ -166,6 +166,8 @@ async def test_groups_and_dead_letters_are_counted(asker: Asker) -> None:
     assert [one["count"] for one in dead["items"]] == sorted((one["count"] for one in dead["items"]), reverse=True)
     assert sum(one["count"] for one in dead["items"]) == 3
     assert (await asker.read("deadletters", error="no route"))["count"] == 1
+    for group in dead["items"]:
+        assert (await asker.read("count", state="failed", errorGroup=group["key"]))["count"] == group["count"]
     assert (await asker.get("deadletters", state="queued")).status_code == 400
 
 

@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from jetmill.client.client import Client
 from jetmill.errors import ConfigError
-from jetmill_operator.gateway.access.right import RIGHTS, Right, Scope
+from jetmill_operator.gateway.access.right import CANCEL, PLURALS, RIGHTS, Right, Scope
 from jetmill_operator.gateway.web.app import HANDLERS
 from jetmill_operator.gateway.web.guard import LOGIN, STREAM, right_of
 from jetmill_operator.gateway.web.route.dashboard import FOLDER
@@ -29,9 +29,13 @@ BODIES: dict[str, Any] = {
     "/api/v1/jobs": {"job": "mail"},
     "/api/v1/jobs/bulk": {"jobs": [{"job": "mail"}]},
     "/api/v1/jobs/{job_id:str}/reschedule": {"delaySeconds": 60},
+    "/api/v1/operations": {"action": "cancel", "filter": {"user": "nobody-at-all"}, "confirm": 0},
     "/api/v1/session": {"token": "garbage"},
     "/api/v1/stream/messages": {"topic": "news", "message": 1},
 }
+for plural in PLURALS:
+    BODIES[f"/api/v1/declarations/{plural}"] = {"name": "mail", "spec": {}}
+    BODIES[f"/api/v1/declarations/{plural}/{{name:str}}"] = {"spec": {}}
 REFUSED = (401, 403, 404)
 
 
@@ -39,10 +43,10 @@ async def ask(
     gateway: RunningGateway, who: str, method: str, path: str, *, job_id: str, namespace: str = NAMESPACE
 ) -> int:
     """The status that somebody gets; their token is `who`, "" for none."""
-    body = {"json": BODIES[path]} if path in BODIES else {}
+    body = {"json": BODIES[path]} if path in BODIES and method in ("POST", "PUT", "PATCH") else {}
     query = {"namespace": namespace} if path.startswith("/api/v1/") and _has_namespace(path, method) else {}
     asset = next((file.name for file in (FOLDER / "assets").glob("*.js")), "none")
-    given = {"name": asset} if path.startswith("/assets/") else {"job_id": job_id}
+    given = {"name": asset} if path.startswith("/assets/") else {"job_id": job_id, "name": "mail", "job": "mail"}
     async with gateway.client(who) as client:
         response = await client.request(method, parameters(path, given), params=query, **body)
     return response.status_code
@@ -50,7 +54,7 @@ async def ask(
 
 def _has_namespace(path: str, method: str) -> bool:
     found = next(one for one in HANDLERS if path in one.paths and method in getattr(one, "http_methods", ()))
-    return needed(found).scope in (Scope.NAMESPACE, Scope.JOB, Scope.BODY)
+    return needed(found).scope in (Scope.NAMESPACE, Scope.NAME, Scope.JOB, Scope.BODY)
 
 
 def needed(handler: BaseRouteHandler) -> Right:
@@ -101,7 +105,7 @@ def _without_right(handler: HTTPRouteHandler, method: str) -> int:
         return 401
     if handler.opt.get(STREAM):
         return 400
-    return 204 if method == "DELETE" else 200
+    return {"DELETE": 204, "POST": 201}.get(method, 200)
 
 
 async def _check(
@@ -117,8 +121,8 @@ async def _check(
     job: str,
 ) -> None:
     right = needed(handler)
-    if right.scope is Scope.BODY and job != "mail":
-        return  # the bodies name the Job mail
+    if right.scope in (Scope.BODY, Scope.NAME) and job != "mail":
+        return  # the bodies, and the paths of objects, name mail
     job_id = ids[job] if namespace == NAMESPACE else "absent"
     status = await ask(gateway, f"token-of-{user}", method, path, job_id=job_id, namespace=namespace)
     allowed = may(reviewer, user, right, namespace=namespace, job=job)
@@ -126,6 +130,9 @@ async def _check(
         allowed = may(reviewer, user, right, namespace=namespace, job="")
     if right.scope is Scope.JOB and namespace == OTHER:
         assert status == (403 if _sees(reviewer, user, namespace, "") and not allowed else 404)
+    elif allowed and path == "/api/v1/operations" and method == "POST":
+        wanted = may(reviewer, user, CANCEL, namespace=namespace, job="")
+        assert status == (202 if wanted else 403), (status, user, namespace)
     elif allowed or path.endswith("/bulk"):
         assert status not in REFUSED or (status == 404 and namespace == OTHER), (status, user, namespace, job)
     elif right.scope is Scope.JOB:

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from support.nats import NatsServer
 from support.wait import eventually, soon
@@ -92,6 +94,13 @@ async def test_it_lives_before_nats_does_and_serves_when_it_comes(tmp_path: Path
             assert (await get(f"{url}/readyz")).status_code == 503
             early = await get(f"{url}/api/v1/queues")
             assert (early.status_code, early.json()["type"].rsplit("/", 1)[-1]) == (503, "bus-unavailable")
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(f"{url.replace('http', 'ws')}/api/v1/stream", proxy=None):
+                    pass
+            response = refused.value.response
+            assert (response.status_code, response.reason_phrase) == (503, "Service Unavailable")
+            assert response.headers["content-type"] == "application/problem+json"
+            assert json.loads(response.body or b"{}")["type"].endswith("/bus-unavailable")
             server.restart()
 
             async def is_ready() -> bool:

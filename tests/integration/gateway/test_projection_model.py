@@ -16,6 +16,7 @@ from factories import NOON, make_entry
 from jetmill.protocol.record import Call, Entry, ErrorInfo
 from jetmill.protocol.state import FINAL, Reason, State
 from jetmill_operator.gateway.projection import SORTS, JobFilter, JobRow, Projection
+from jetmill_operator.gateway.projection.fold import error_facet
 
 NAMESPACE = "shop"
 TEXTS = ["timed out after 30 s", "Timed out after 31 s", 'no "such" user 7', "größer als 5"]
@@ -51,6 +52,7 @@ filters = st.builds(
     updated_after=moments,
     updated_before=moments,
     error=st.none() | st.sampled_from(["TIMED out", '"such"', "GRÖSSER", "größer", "Timeout", "xyz"]),
+    error_group=st.none() | st.sampled_from([error_facet("ValueError", text) for text in TEXTS]) | st.just("none"),
 )
 
 
@@ -103,6 +105,8 @@ def fits(job: dict[str, Any], wanted: JobFilter) -> bool:
             (wanted.created_after or 0) <= job["created"] < (wanted.created_before or 1 << 62),
             (wanted.updated_after or 0) <= job["updated"] < (wanted.updated_before or 1 << 62),
             wanted.error is None or wanted.error.lower() in text.lower(),
+            wanted.error_group is None
+            or (error is not None and error_facet(error.type, error.message) == wanted.error_group),
         )
     )
 
@@ -164,6 +168,11 @@ async def _ask(projection: Projection, wanted: JobFilter, fitting: list[dict[str
             assert (group.example, group.newest) == (newest["id"], newest["created"])
     errors_found = await projection.group(wanted, by="error")
     assert sum(group.count for group in errors_found) == len(fitting)
+    if wanted.error_group is None:
+        for group in errors_found:
+            if group.key:
+                exact = msgspec.structs.replace(wanted, error_group=group.key)
+                assert await projection.count(exact) == group.count
 
 
 @given(st.text(max_size=12).filter(lambda text: len(text) >= 3))

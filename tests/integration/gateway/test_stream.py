@@ -23,7 +23,7 @@ from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from support.listener import Balancer, GateProcess, Listener
 from support.nats import NatsServer
-from support.rawsocket import RawSocket
+from support.rawsocket import RawSocket, open_events
 from support.stream import Tally, append
 from support.wait import eventually, soon
 
@@ -206,6 +206,25 @@ async def test_a_client_that_never_reads_costs_bounded_memory_and_is_sent_away(b
         socket.transport.resume_reading()
         await soon(socket.closed)
         assert socket.code in (4008, 1006)
+    assert not witness.lost("namespace", seqs)
+    await witness.stop()
+
+
+async def test_a_reader_of_server_sent_events_that_never_reads_is_cut_off(bus: Bus, start_gate: StartGate) -> None:
+    gate = start_gate(max_bytes=200_000, stall_seconds=2.0, patience_seconds=3.0, ring=500, backlog=100)
+    process = psutil.Process(gate.pid)
+    witness = Listener(gate.url)
+    await witness.ready()
+    await witness.reached((await publish(bus, 2_000, at_once=100))[-1])
+    before = process.memory_info().rss
+    stuck = [await soon(open_events(gate.port, "namespace")) for _ in range(20)]
+    seqs = await publish(bus, 8_000, at_once=100)
+    await witness.reached(seqs[-1])
+    grown = process.memory_info().rss - before
+    assert grown < 20 * (200_000 + 150_000) + 10_000_000, f"{grown / 1e6:.1f} MB for {len(stuck)} readers"
+    await eventually(lambda: count_connections(process) == 1, what="only the witness is left")
+    for reader in stuck:
+        reader.close()
     assert not witness.lost("namespace", seqs)
     await witness.stop()
 

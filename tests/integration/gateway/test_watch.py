@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -133,7 +133,25 @@ async def test_a_token_may_come_in_the_query_in_a_subprotocol_or_as_a_ticket(gat
     async with watch(gateway, query=f"?ticket={ticket}") as client:
         assert (await client.ask("namespace"))["type"] == "subscribed"
         assert (await client.ask("namespace", namespace=OTHER))["code"] == "forbidden"
+        assert (await client.ask("topic:news"))["type"] == "subscribed"
     assert (await refusal(gateway, query=f"?ticket={ticket}"))[0] == 401
+
+
+async def test_who_may_watch_a_single_job_gets_a_ticket_as_well(gateway: RunningGateway) -> None:
+    async with gateway.client("token-of-mailer") as http:
+        ticket = (await http.post("/api/v1/stream/tickets")).json()["ticket"]
+    async with watch(gateway, query=f"?ticket={ticket}") as client:
+        assert (await client.ask("jobs:mail"))["type"] == "subscribed"
+        assert (await client.ask("namespace"))["code"] == "forbidden"
+
+
+async def test_who_sends_frames_faster_than_anybody_has_to_is_sent_away(gateway: RunningGateway) -> None:
+    async with watch(gateway, "token-of-viewer") as eager, watch(gateway, "token-of-viewer") as other:
+        with suppress(ConnectionClosed):
+            for _ in range(2_000):
+                await eager.say("ping")
+        await eventually(lambda: eager.code == 4429)
+        assert (await other.ask("namespace"))["type"] == "subscribed"
 
 
 async def test_a_page_of_another_site_cannot_use_a_session(gateway: RunningGateway) -> None:
@@ -274,6 +292,8 @@ async def test_events_are_sent_and_resumed(gateway: RunningGateway, bus: Bus) ->
         ("token-of-viewer", "topic=namespace", "1,2", 400, "invalid-parameter"),
         ("token-of-viewer", "topic=namespace", "-1", 400, "invalid-parameter"),
         ("token-of-viewer", "&".join(["topic=workers"] * 21), "", 400, "invalid-parameter"),
+        ("token-of-viewer", "topic=workers&topic=namespace&topic=workers", "", 400, "invalid-parameter"),
+        ("token-of-viewer", "topic=user&topic=user:viewer", "", 400, "invalid-parameter"),
         ("token-of-stranger", f"topic=namespace&namespace={NAMESPACE}", "", 403, "forbidden"),
     ],
 )

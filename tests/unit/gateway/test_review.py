@@ -104,8 +104,8 @@ async def test_a_denial_says_how_to_look_it_up() -> None:
 def test_every_right_is_of_our_own_plurals() -> None:
     for right in RIGHTS:
         assert right.resource.split("/")[0] in ("jobs", "scheduledjobs", "webhooks")
-        assert right.verb in ("get", "list", "watch", "create")
-        assert right.scope in (Scope.NAMESPACE, Scope.JOB, Scope.BODY)
+        assert right.verb in ("get", "list", "watch", "create", "update", "patch", "delete")
+        assert right.scope in (Scope.NAMESPACE, Scope.NAME, Scope.JOB, Scope.BODY)
 
 
 @pytest.mark.parametrize(

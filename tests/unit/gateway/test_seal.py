@@ -96,25 +96,25 @@ def test_another_gateway_with_the_key_knows_the_session_and_one_without_does_not
 
 
 def test_a_ticket_is_taken_once_and_in_time(sessions: Sessions, clock: Clock) -> None:
-    _, text = sessions.issue_ticket(ADA, namespace="shop")
+    _, text = sessions.issue_ticket(ADA)
     ticket = sessions.redeem_ticket(text)
     assert ticket is not None
-    assert (ticket.identity, ticket.namespace) == (ADA, "shop")
+    assert ticket.identity == ADA
     assert sessions.redeem_ticket(text) is None
-    _, late = sessions.issue_ticket(ADA, namespace="shop")
+    _, late = sessions.issue_ticket(ADA)
     clock.now += TICKET_SECONDS
     assert sessions.redeem_ticket(late) is None
 
 
 def test_a_ticket_is_worth_no_more_than_who_asked_for_it(sessions: Sessions, clock: Clock) -> None:
-    _, text = sessions.issue_ticket(Identity(name="ada", expires=clock.now + 5), namespace="shop")
+    _, text = sessions.issue_ticket(Identity(name="ada", expires=clock.now + 5))
     clock.now += 6
     assert sessions.redeem_ticket(text) is None
 
 
 def test_a_session_is_no_ticket_and_a_ticket_no_session(sessions: Sessions) -> None:
     _, cookie = sessions.begin(ADA)
-    _, ticket = sessions.issue_ticket(ADA, namespace="shop")
+    _, ticket = sessions.issue_ticket(ADA)
     assert sessions.redeem_ticket(cookie) is None
     assert sessions.find(ticket) is None
 

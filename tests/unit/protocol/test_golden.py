@@ -10,12 +10,26 @@ import msgspec
 import pytest
 
 from jetmill.errors import CodecError
-from jetmill.protocol.codec import decode_holder, decode_presence, decode_record, decode_settings, decode_value, encode
+from jetmill.protocol.codec import (
+    decode_holder,
+    decode_plan,
+    decode_presence,
+    decode_record,
+    decode_settings,
+    decode_value,
+    encode,
+)
 from jetmill.protocol.record import Holder
 from jetmill.protocol.state import Reason, State
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-DECODERS = {"record": decode_record, "holder": decode_holder, "settings": decode_settings, "presence": decode_presence}
+DECODERS = {
+    "record": decode_record,
+    "holder": decode_holder,
+    "settings": decode_settings,
+    "presence": decode_presence,
+    "plan": decode_plan,
+}
 
 
 def read(name: str) -> bytes:
@@ -99,3 +113,14 @@ def test_a_worker_says_in_which_pod_it_runs_and_a_job_who_declares_and_who_carri
     assert (decode("presence").pod, decode("settings").uid, decode("settings").carrier) == ("", "", None)
     rider = decode("settings-rider")
     assert (rider.uid[:8], rider.carrier) == ("6f1c1c0a", "send-email")
+
+
+def test_a_plan_says_what_is_intended_and_what_is_to_be_withdrawn() -> None:
+    plan = decode("plan")
+    assert [(slot.time, slot.due - slot.time) for slot in plan.slots] == [
+        (1780000060000000, 1_500_000),
+        (1780000120000000, 0),
+    ]
+    assert [slot.time for slot in plan.old] == [1780000090000000]
+    assert (plan.generation, plan.complete, plan.missed) == (3, True, 2)
+    assert bytes(plan.template.payload) == b'{"region":"eu"}'

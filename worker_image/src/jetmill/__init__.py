@@ -12,8 +12,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BaseEvent": "jetmill.client.event",
     "Client": "jetmill.client.client",
     "ClientSettings": "jetmill.client.settings",
+    "DocCancelled": "jetmill.client.document",
+    "DocCreated": "jetmill.client.document",
+    "DocDeleted": "jetmill.client.document",
+    "DocSubmitted": "jetmill.client.document",
+    "DocUpdated": "jetmill.client.document",
+    "DocumentEvents": "jetmill.client.document",
+    "Event": "jetmill.protocol.event",
     "Filter": "jetmill.client.filter",
     "Inject": "jetmill.client.inject",
     "Item": "jetmill.client.submission",
@@ -28,6 +36,7 @@ _HOMES = {
     "RetryAfter": "jetmill.client.flow",
     "RetryPolicy": "jetmill.protocol.retry",
     "State": "jetmill.protocol.state",
+    "Subscription": "jetmill.client.subscription",
     "SyncClient": "jetmill.client.sync",
     "Transition": "jetmill.client.status",
     "Worker": "jetmill.worker",
@@ -39,6 +48,10 @@ _HOMES = {
     "get_sync_client": "jetmill.client.ambient",
     "id_from_key": "jetmill.protocol.identity",
     "job": "jetmill.client.declaration",
+    "on": "jetmill.client.handling",
+    "on_event": "jetmill.client.handling",
+    "publish": "jetmill.client.ambient",
+    "subscribe": "jetmill.client.ambient",
 }
 """Where each name lives."""
 

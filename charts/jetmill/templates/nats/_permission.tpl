@@ -52,6 +52,7 @@ publish: {
     "jm.{{ .namespace }}.wake.*"
     "jm.{{ .namespace }}.cancel.*"
     "jm.{{ .namespace }}.message.>"
+    "$KV.jm_{{ .namespace }}_notes.operations"
     "$SYS.REQ.USER.INFO"
   ]
   deny: [

@@ -3,5 +3,3 @@
 GROUP = "jetmill.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
-LATER_KINDS = ("ScheduledJob",)
-"""Kinds of the group that this version of Jetmill does not obey yet."""

@@ -133,3 +133,33 @@ class JobStatus(Status):
     """The last decision about the number of workers that changed something, or that could not."""
     next_retry_time: Time | None = None
     """When the operator tries again, after something failed."""
+
+
+class LastRun(StatusPart):
+    """The job of the newest slot that was due."""
+
+    id: Annotated[str, Field(max_length=63)]
+    """The job's id."""
+    schedule_time: Time
+    """The time of the calendar that it stands for."""
+    state: Annotated[str, Field(max_length=64)]
+    """Where it stands: scheduled, queued, running, retrying, succeeded, failed, cancelled or skipped."""
+    reason: Annotated[str, Field(max_length=64)] | None = None
+    """Why, where a word says it: overlap, expired, exhausted, …"""
+
+
+class ScheduledJobStatus(Status):
+    """What an operator observed; written by it alone."""
+
+    last_schedule_time: Time | None = None
+    """The newest time of the calendar whose job was due."""
+    last_run: LastRun | None = None
+    """The job of that time."""
+    next_runs: Annotated[list[Time], Field(max_length=5)] | None = None
+    """The next times of the calendar."""
+    active: Count | None = None
+    """Jobs of this schedule that are due and have not ended."""
+    missed: Count | None = None
+    """Slots that nobody planned in time and that were not made up for, since the schedule was created."""
+    next_retry_time: Time | None = None
+    """When the operator tries again, after something failed."""

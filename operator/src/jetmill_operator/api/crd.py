@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from jetmill.protocol.name import DELIVERIES, MAX_WEBHOOK_CHARACTERS
 from jetmill_operator.api import GROUP, VERSION
-from jetmill_operator.api.condition import JobStatus, Status, WebhookStatus
+from jetmill_operator.api.condition import JobStatus, ScheduledJobStatus, Status, WebhookStatus
 from jetmill_operator.api.job import Job
 from jetmill_operator.api.part import RULES, Part, build_rule
 from jetmill_operator.api.scheduledjob import ScheduledJob
@@ -125,11 +125,23 @@ DEFINITIONS = (
     ),
     Definition(
         ScheduledJob,
-        Status,
+        ScheduledJobStatus,
         plural="scheduledjobs",
         short_name="jmsj",
-        columns=(READY, REASON, Column("Job", ".spec.jobRef.name", "The Job that is enqueued."), STATUS, AGE),
-        selectable=(".spec.jobRef.name",),
+        columns=(
+            READY,
+            REASON,
+            Column("Job", ".spec.jobRef.name", "The Job that is enqueued."),
+            Column("Schedule", ".spec.schedule", "When."),
+            Column("Every", ".spec.every", "How often.", wide=True),
+            Column("Zone", ".spec.timeZone", "In which time zone."),
+            Column("Active", ".status.active", "Jobs of it that have not ended.", type="integer"),
+            Column("Last", ".status.lastScheduleTime", "When it was due last.", type="date"),
+            Column("Next", ".status.nextRuns[0]", "When it is due next."),
+            STATUS,
+            AGE,
+        ),
+        selectable=(".spec.jobRef.name", ".spec.suspend"),
     ),
     Definition(
         Webhook,

@@ -43,11 +43,22 @@ class ConflictError(ClusterError):
 
 
 class InvalidError(ClusterError):
-    """The object itself is refused; `field` is the path that the server named, if it did."""
+    """The object itself is refused; `field` is the path that the server named, if it did, `causes` all that it named,
+    each with what is wrong there.
+    """
 
-    def __init__(self, message: str, *, code: int = 0, field: str = "", cure: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int = 0,
+        field: str = "",
+        causes: tuple[tuple[str, str], ...] = (),
+        cure: str = "",
+    ) -> None:
         super().__init__(message, code=code, cure=cure)
         self.field = field
+        self.causes = causes
 
 
 class ForbiddenError(ClusterError):

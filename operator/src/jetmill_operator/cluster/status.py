@@ -45,7 +45,8 @@ def error_of(code: int, content: bytes, headers: Mapping[str, str]) -> ClusterEr
         case 409:
             return ConflictError(message, code=code)
         case 400 | 413 | 415 | 422:
-            return InvalidError(message, code=code, field=_field(causes, message))
+            named = tuple((str(one["field"]), str(one.get("message", ""))) for one in causes if one.get("field"))
+            return InvalidError(message, code=code, field=_field(causes, message), causes=named)
         case 500 if _TYPED in message:
             return InvalidError(message, code=code, field=_field(causes, message))
         case 410 | 429:

@@ -115,6 +115,11 @@ class Folder:
         body["metadata"]["namespace"] = self._namespace
         await self._cluster.apply(declared.kind, body, manager=MANAGER)
 
+    def find_file(self, kind: Kind, namespace: str, name: str) -> str | None:
+        """The file (with its line) that declares an object, as it is in force; None: none does."""
+        declared = self.declared.get(name) if kind == JOB and namespace == self._namespace else None
+        return None if declared is None else f"{declared.document.file}:{declared.line}"
+
     async def _put(self, declared: Declared) -> None:
         await self._cluster.apply(JOB, build_object(declared.job, self._namespace), manager=MANAGER)
 

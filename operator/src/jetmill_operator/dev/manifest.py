@@ -16,17 +16,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jetmill_operator.api import API_VERSION, GROUP, LATER_KINDS
+from jetmill_operator.api import API_VERSION, GROUP
 from jetmill_operator.api.job import Job
 from jetmill_operator.api.part import Part
 from jetmill_operator.api.refusal import CLOSE, Refusal, ValuePath, format_path, list_refusals, suggest
+from jetmill_operator.api.scheduledjob import ScheduledJob
 from jetmill_operator.api.webhook import Webhook
-from jetmill_operator.cluster.ports import WEBHOOK, Kind
+from jetmill_operator.calendar.errors import ScheduleError
+from jetmill_operator.calendar.spec import build_calendar
+from jetmill_operator.cluster.ports import SCHEDULED_JOB, WEBHOOK, Kind
 from jetmill_operator.dev.document import Document, read_documents
 from jetmill_operator.dev.environment import SECRET, SOURCE_KINDS
 from jetmill_operator.dev.fault import Fault, Note
 
-OTHERS: Mapping[str, tuple[Kind, type[Part]]] = {"Webhook": (WEBHOOK, Webhook)}
+OTHERS: Mapping[str, tuple[Kind, type[Part]]] = {
+    "ScheduledJob": (SCHEDULED_JOB, ScheduledJob),
+    "Webhook": (WEBHOOK, Webhook),
+}
 """The kinds besides Job that dev obeys."""
 _SUFFIXES = (".yaml", ".yml")
 
@@ -161,12 +167,8 @@ def _read_document(document: Document, namespace: str | None, manifests: Manifes
     group = version.partition("/")[0]
     if group != GROUP:
         return _explain_group(document, group)
-    if kind in LATER_KINDS:
-        what = f"kind {kind} is left out: this version of Jetmill does not run it yet"
-        manifests.notes.append(Note(document.file, document.line_of(("kind",)), what))
-        return None
     if kind != "Job" and kind not in OTHERS:
-        cure = suggest(kind, ("Job", *OTHERS, *LATER_KINDS)) or "the kind is Job"
+        cure = suggest(kind, ("Job", *OTHERS)) or "the kinds are Job, ScheduledJob and Webhook"
         return Fault(document.file, document.line_of(("kind",)), "kind", f"no kind {kind!r} in {GROUP}", cure)
     if version != API_VERSION:
         line = document.line_of(("apiVersion",))
@@ -246,6 +248,10 @@ def _read_object(document: Document, kind: str, namespace: str | None, manifests
         if isinstance(name, str):
             manifests.faulty_objects.add((kind, name))
         return None
+    fault = _check_calendar(found, document)
+    if fault is not None:
+        manifests.faulty_objects.add((kind, str(name)))
+        return fault
     key = (kind, str(name))
     there = manifests.objects.pop(key, None)
     if there is not None or key in manifests.faulty_objects:
@@ -253,6 +259,19 @@ def _read_object(document: Document, kind: str, namespace: str | None, manifests
         line = document.line_of(("metadata", "name"))
         return Fault(document.file, line, "metadata.name", f"{kind} {name} is declared twice", "rename or remove one")
     manifests.objects[key] = DeclaredObject(of, found, document)
+    return None
+
+
+def _check_calendar(found: Part, document: Document) -> Fault | None:
+    """What no schema says of a schedule: field and character."""
+    if not isinstance(found, ScheduledJob):
+        return None
+    try:
+        build_calendar(found.spec)
+    except ScheduleError as err:
+        where = "" if err.position is None else f" (character {err.position})"
+        line = document.line_of(("spec", err.field))
+        return Fault(document.file, line, f"spec.{err.field}", err.what + where, err.cure)
     return None
 
 

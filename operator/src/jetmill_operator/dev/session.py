@@ -33,7 +33,18 @@ from jetmill.bus.connect import BusOptions, connect_trunk
 from jetmill.bus.ports import Bus, Trunk
 from jetmill.errors import BusError, ConfigError
 from jetmill_operator.cluster.local import LocalCluster
-from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, JOB, POD, SERVICE_ACCOUNT, WEBHOOK, Body, EventType, Kind
+from jetmill_operator.cluster.ports import (
+    BUDGET,
+    DEPLOYMENT,
+    JOB,
+    POD,
+    SCHEDULED_JOB,
+    SERVICE_ACCOUNT,
+    WEBHOOK,
+    Body,
+    EventType,
+    Kind,
+)
 from jetmill_operator.dev.dispatcher import open_dev_branches
 from jetmill_operator.dev.folder import Folder
 from jetmill_operator.dev.lock import take_folder
@@ -46,16 +57,18 @@ from jetmill_operator.dev.secret import write_private
 from jetmill_operator.dev.server import DevServer
 from jetmill_operator.dev.watch import Changes, Stamps, take_stamps, watch
 from jetmill_operator.dispatch.branch import Branches
+from jetmill_operator.interrupt import heed_signals
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.metric import Metrics
+from jetmill_operator.reconcile.orphan import Orphans
 from jetmill_operator.reconcile.race import run_until_first_ends
 from jetmill_operator.reconcile.scaler import run_scaler
 from jetmill_operator.reconcile.team import Team
 from jetmill_operator.resources.deployment import WorkerLink
 
 ROUND_SECONDS = 0.5
-WATCHED = (JOB, WEBHOOK, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
+WATCHED = (JOB, SCHEDULED_JOB, WEBHOOK, DEPLOYMENT, POD, SERVICE_ACCOUNT, BUDGET)
 """What an operator watches."""
 QUIET_ROUNDS = 3
 """With `once`: so many looks in a row must find nothing open."""
@@ -118,22 +131,10 @@ class Session:
         (self.options.data / ".gitignore").write_text("*\n")
         lock = take_folder(self.options.data)
         try:
-            with self._signals():
+            with heed_signals(self.stop, signal.SIGHUP):
                 await self._serve()
         finally:
             lock.close()
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        for number in numbers:
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
 
     async def _serve(self) -> None:
         since = await asyncio.to_thread(take_stamps, self.options.folder)
@@ -173,6 +174,10 @@ class Session:
             async with self._open_gateway(world), self._open_branches(world) as branches:
                 await self._apply(world, manifests)
                 await world.team.begin()
+                orphans = Orphans(
+                    world.cluster, world.team.parts.buses, lambda: {self.namespace}, identity="jetmill-dev"
+                )
+                await orphans.look(self.namespace)  # what the last run planned: this one plans anew
                 await run_until_first_ends(
                     world.team.queue.run(),
                     run_scaler(world.team.parts),
@@ -202,6 +207,7 @@ class Session:
             world.cluster,
             url=self._server.url,
             namespace=self.namespace,
+            find_file=world.folder.find_file,
             port=self.options.gateway_port,
         )
         async with opening as self.gateway_url:

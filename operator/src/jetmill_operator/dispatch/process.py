@@ -30,6 +30,8 @@ from jetmill_operator.dispatch.resolver import Resolver
 from jetmill_operator.dispatch.router import WebhookRouter
 from jetmill_operator.dispatch.secret import ReadSecret, Secrets, read_from
 from jetmill_operator.dispatch.settings import DispatchSettings
+from jetmill_operator.dispatch.transition import TransitionPublisher
+from jetmill_operator.dispatch.worker import WorkerWatch
 from jetmill_operator.reconcile.account import build_options, connect_accounts
 from jetmill_operator.reconcile.race import run_until_first_ends
 
@@ -55,7 +57,12 @@ class Office:
         if bus.subjects.namespace in settings.accounts:
             connection = connection.updated(user=build_options(connection.bus_options(), bus.subjects.namespace).user)
         options = DeskOptions(connection, grace_seconds=settings.grace_seconds, pod=settings.pod)
-        return {"webhooks": WebhookRouter(bus, hooks), "deliveries": Desk(bus, hooks, self._secrets, options)}
+        return {
+            "transitions": TransitionPublisher(bus),
+            "workers": WorkerWatch(bus),
+            "webhooks": WebhookRouter(bus, hooks),
+            "deliveries": Desk(bus, hooks, self._secrets, options),
+        }
 
     def close(self) -> None:
         """Leave; lookups under way are not waited for."""

@@ -28,4 +28,11 @@ EVENTS: Mapping[str, str] = {
     "session_begun": "Somebody logged in from a browser.",
     "session_ended": "And out.",
     "stream_not_checked": "It could not be asked whether a stream of NATS is still the same. `namespace`, `error`.",
+    "cluster_not_asked": "What the cluster says of a Job is missing in an answer, for its API did not give one.",
+    "operation_ended": "Jobs that fitted a filter were acted on: `operation`, `user`, `action`, `state`, `total`, "
+    "`changed`, `skipped`, `failed`.",
+    "operation_broke": "A defect ended an operation: its traceback.",
+    "operation_not_noted": "How far an operation came could not be written; it will count as interrupted. "
+    "`operation`, `error`.",
+    "operations_not_readable": "What is known of operations is no note of ours; it begins anew. `error`.",
 }

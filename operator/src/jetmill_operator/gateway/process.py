@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,10 @@ from jetmill.errors import BusError, JetmillError
 from jetmill_operator.cluster.ports import Cluster
 from jetmill_operator.gateway.access.ports import Reviewer
 from jetmill_operator.gateway.settings import GatewaySettings
+from jetmill_operator.interrupt import heed_signals
 
 if TYPE_CHECKING:
+    from jetmill_operator.gateway.web.parts import Ground
     from jetmill_operator.gateway.web.server import Server
     from jetmill_operator.gateway.web.stage import Stage
 
@@ -35,10 +36,12 @@ class Outside:
     """Knows tokens and rights; None: nobody is asked."""
     cluster: Cluster | None = None
     """Holds what is declared; None: there is none."""
+    ground: Ground | None = None
+    """What its objects come from besides; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Listening:
     """What listens."""
 
     port: int
@@ -70,7 +73,7 @@ class Gateway:
 
     async def run(self) -> int:
         """Serve until stopped; give the exit status. ConfigError for what makes it impossible to begin."""
-        with self._signals():
+        with heed_signals(self.stop):
             try:
                 async with open_outside(self._settings) as outside, open_stage(self._settings) as stage:
                     await self._serve(stage, outside)
@@ -94,7 +97,7 @@ class Gateway:
                 await asyncio.wait_for(self._stop.wait(), RETRY_SECONDS)
         return None
 
-    async def _serve(self, stage: Served, outside: Outside) -> None:
+    async def _serve(self, stage: Listening, outside: Outside) -> None:
         """Say from the first moment that the process lives; play once NATS is there."""
         self.port = stage.port
         log.info("gateway_started", host=self._settings.host, port=self.port, auth=self._settings.auth)
@@ -112,27 +115,16 @@ class Gateway:
         finally:
             await trunk.close()
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
 
 @contextlib.asynccontextmanager
-async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[Served]:
+async def open_gateway(settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[Listening]:
     """Serve HTTP until the block ends; requests under way may end. ConfigError if the address cannot be had."""
     async with open_stage(settings) as stage, play(stage, settings, trunk, outside):
         yield stage
 
 
 @contextlib.asynccontextmanager
-async def open_stage(settings: GatewaySettings) -> AsyncIterator[Served]:
+async def open_stage(settings: GatewaySettings) -> AsyncIterator[Listening]:
     """Listen until the block ends, with nothing to play yet. ConfigError if the address cannot be had."""
     from jetmill_operator.gateway.web.server import make_server, open_socket
     from jetmill_operator.gateway.web.stage import Stage
@@ -141,7 +133,7 @@ async def open_stage(settings: GatewaySettings) -> AsyncIterator[Served]:
     listener = open_socket(settings.host, settings.port)
     server = make_server(stage, settings)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    opened = Served(int(listener.getsockname()[1]), serving, stage, server)
+    opened = Listening(int(listener.getsockname()[1]), serving, stage, server)
     try:
         yield opened
     finally:
@@ -150,7 +142,7 @@ async def open_stage(settings: GatewaySettings) -> AsyncIterator[Served]:
 
 
 @contextlib.asynccontextmanager
-async def play(stage: Served, settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[None]:
+async def play(stage: Listening, settings: GatewaySettings, trunk: Trunk, outside: Outside) -> AsyncIterator[None]:
     """Give the application to a stage, whose requests end before the application does."""
     from jetmill_operator.gateway.web.app import make_app
     from jetmill_operator.gateway.web.front import Front
@@ -161,6 +153,7 @@ async def play(stage: Served, settings: GatewaySettings, trunk: Trunk, outside: 
         log.warning("gateway_key_made")
     parts = build_parts(settings, trunk, outside.reviewer)
     parts.cluster = outside.cluster
+    parts.ground = outside.ground or parts.ground
     try:
         app = Front(make_app(parts), parts)
         async with run_projection(parts, Path(settings.projection) if settings.projection else None):

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from jetmill.client.settings import ClientSettings
 from jetmill.client.settings import settings_from_env as connection_from_env
 from jetmill.errors import ConfigError
-from jetmill.log import LEVELS, LogFormat
+from jetmill.log import LogFormat
 from jetmill.protocol.name import is_label
+from jetmill.variable import (
+    NUMBER,
+    TITLE,
+    WHOLE,
+    Variables,
+    find_log_faults,
+    parse_names,
+    parse_variables,
+    refuse_settings,
+)
 
 PORT = 8420
-_TITLE = "the settings cannot be used: "
-_CURE = "correct them all, then try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class GatewaySettings:
     def __post_init__(self) -> None:
         faults = _find_faults(self)
         if faults:
-            raise ConfigError(_TITLE + "; ".join(faults), cure=_CURE)
+            raise refuse_settings(faults)
 
 
 def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) -> GatewaySettings:
@@ -77,7 +85,7 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
     environ = os.environ if environ is None else environ
     given = {key: value for key, value in given.items() if value is not None}
     faults: list[str] = []
-    values: dict[str, Any] = _parse_all(environ, faults)
+    values: dict[str, Any] = parse_variables(_VARIABLES, environ, faults)
     values |= {key: value for key, value in given.items() if key in GatewaySettings.__dataclass_fields__}
     connection = ClientSettings()
     try:
@@ -87,16 +95,16 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
         else:
             connection = connection_from_env(environ, **outer)
     except ConfigError as err:
-        faults.append(err.message.removeprefix(_TITLE))
+        faults.append(err.message.removeprefix(TITLE))
     values.setdefault("namespaces", (connection.namespace,))
     try:
         settings = GatewaySettings(connection=values.pop("connection", connection), **values)
     except ConfigError as err:
-        faults.append(err.message.removeprefix(_TITLE))
+        faults.append(err.message.removeprefix(TITLE))
     else:
         if not faults:
             return settings
-    raise ConfigError(_TITLE + "; ".join(faults), cure=_CURE)
+    raise refuse_settings(faults)
 
 
 def is_loopback(host: str) -> bool:
@@ -109,43 +117,25 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.replace(",", " ").split() if part)
-
-
-_WHOLE, _NUMBER = "a whole number", "a number"
-_VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "namespaces": ("JETMILL_WATCH_NAMESPACES", _names, "names"),
-    "accounts": ("JETMILL_NATS_ACCOUNTS", _names, "names"),
+_VARIABLES: Variables = {
+    "namespaces": ("JETMILL_WATCH_NAMESPACES", parse_names, "names"),
+    "accounts": ("JETMILL_NATS_ACCOUNTS", parse_names, "names"),
     "host": ("JETMILL_GATEWAY_HOST", str, "an address"),
-    "port": ("JETMILL_GATEWAY_PORT", int, _WHOLE),
+    "port": ("JETMILL_GATEWAY_PORT", int, WHOLE),
     "auth": ("JETMILL_GATEWAY_AUTH", str, "kubernetes or none"),
-    "audiences": ("JETMILL_GATEWAY_AUDIENCES", _names, "names"),
+    "audiences": ("JETMILL_GATEWAY_AUDIENCES", parse_names, "names"),
     "kubeconfig": ("KUBECONFIG", str, "a path"),
     "key_file": ("JETMILL_GATEWAY_KEY_FILE", str, "a path"),
     "projection": ("JETMILL_GATEWAY_PROJECTION", str, "a path"),
-    "session_seconds": ("JETMILL_GATEWAY_SESSION_SECONDS", float, _NUMBER),
-    "origins": ("JETMILL_GATEWAY_ORIGINS", _names, "origins"),
-    "proxies": ("JETMILL_GATEWAY_PROXIES", _names, "addresses"),
-    "rate_per_second": ("JETMILL_GATEWAY_RATE", float, _NUMBER),
-    "rate_burst": ("JETMILL_GATEWAY_BURST", int, _WHOLE),
-    "grace_seconds": ("JETMILL_GATEWAY_GRACE_SECONDS", int, _WHOLE),
+    "session_seconds": ("JETMILL_GATEWAY_SESSION_SECONDS", float, NUMBER),
+    "origins": ("JETMILL_GATEWAY_ORIGINS", parse_names, "origins"),
+    "proxies": ("JETMILL_GATEWAY_PROXIES", parse_names, "addresses"),
+    "rate_per_second": ("JETMILL_GATEWAY_RATE", float, NUMBER),
+    "rate_burst": ("JETMILL_GATEWAY_BURST", int, WHOLE),
+    "grace_seconds": ("JETMILL_GATEWAY_GRACE_SECONDS", int, WHOLE),
     "log_format": ("JETMILL_LOG_FORMAT", str, "auto, json or console"),
     "log_level": ("JETMILL_LOG_LEVEL", str.lower, "a level"),
 }
-
-
-def _parse_all(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, (variable, parse, wanted) in _VARIABLES.items():
-        text = environ.get(variable)
-        if not text:
-            continue
-        try:
-            values[key] = parse(text)
-        except ValueError:
-            faults.append(f"{key} ({variable}): {text!r:.80} is not {wanted}")
-    return values
 
 
 def _name(key: str) -> str:
@@ -169,10 +159,7 @@ def _find_faults(settings: GatewaySettings) -> list[str]:
         faults.append(f"{_name('rate_burst')}: {settings.rate_burst} is not above 0")
     if settings.grace_seconds < 0:
         faults.append(f"{_name('grace_seconds')}: {settings.grace_seconds} is below 0")
-    if settings.log_format not in ("auto", "json", "console"):
-        faults.append(f"{_name('log_format')}: {settings.log_format!r} is not auto, json or console")
-    if settings.log_level not in LEVELS:
-        faults.append(f"{_name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
+    faults += find_log_faults(settings.log_format, settings.log_level)
     return faults
 
 

@@ -21,7 +21,19 @@ from jetmill_operator.policy.worker import Problem, Workers
 
 Json = dict[str, Any]
 Truth = Literal["True", "False", "Unknown"]
-COUNTERS = ("backlog", "workers", "scaling", "attempts", "lastDelivery", "filterErrors")
+COUNTERS = (
+    "backlog",
+    "workers",
+    "scaling",
+    "attempts",
+    "lastDelivery",
+    "filterErrors",
+    "lastScheduleTime",
+    "lastRun",
+    "nextRuns",
+    "active",
+    "missed",
+)
 """What changes with every job; written at most every so often."""
 
 

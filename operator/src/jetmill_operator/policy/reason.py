@@ -134,6 +134,13 @@ class Reason(StrEnum):
     FOREIGN_SCALER = "ForeignScaler"
     """Somebody else sets the number of workers again and again (a HorizontalPodAutoscaler, a person): it is left to
     them until they have left it alone for five minutes."""
+    # Schedules
+    SCHEDULED = "Scheduled"
+    """The next slots are planned: they fire whether or not an operator runs."""
+    ENDED = "Ended"
+    """No slot follows: `endAt` has passed, or the calendar has no later time."""
+    INVALID_SCHEDULE = "InvalidSchedule"
+    """`schedule`, `every` or `timeZone` cannot be understood; the message names the field and the character."""
+    JOB_MISSING = "JobMissing"
+    """`jobRef` names a Job that is not there, or whose queue is not: nothing is planned until it is."""
     # Kinds to come
-    NOT_OBEYED = "NotObeyed"
-    """This version of Jetmill keeps the object and does not act on it yet."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jetmill_operator.cluster.ports import JOB, Body, Key
+from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, Body, Key
 from jetmill_operator.resources.deployment import TIMEOUT_SECONDS, Rider
 from jetmill_operator.resources.plan import Carrier
 
@@ -28,6 +28,7 @@ class JobIndex:
     """All Jobs that the watch has told of."""
 
     def __init__(self) -> None:
+        self.schedules = ScheduleIndex()
         self._jobs: dict[tuple[str, str], _Known] = {}
         self._riders: dict[tuple[str, str], set[str]] = {}
 
@@ -65,6 +66,11 @@ class JobIndex:
         concerned = {*carriers, *self._riders.get(place, ())} - {name}
         return {Key(JOB.name, namespace, other) for other in concerned}
 
+    def has(self, namespace: str, name: str) -> bool:
+        """Tell whether a Job is there, and not being deleted."""
+        known = self._jobs.get((namespace, name))
+        return known is not None and not known.leaving
+
     def riders_of(self, namespace: str, name: str) -> tuple[Rider, ...]:
         """The Jobs that ride on a Job's workers and are to stay, by name."""
         names = sorted(self._riders.get((namespace, name), ()))
@@ -77,6 +83,43 @@ class JobIndex:
         if known is None or known.leaving:
             return Carrier.MISSING
         return Carrier.PRESENT if known.carrier is None else Carrier.RIDES
+
+
+class ScheduleIndex:
+    """Which ScheduledJobs enqueue jobs of which Job, as far as the watch has told."""
+
+    def __init__(self) -> None:
+        self._job_of: dict[tuple[str, str], str] = {}
+        self._schedules: dict[tuple[str, str], set[str]] = {}
+        self._uids: dict[tuple[str, str], str] = {}
+
+    def put(self, namespace: str, name: str, body: Body | None) -> None:
+        """Take note of a ScheduledJob (None: gone)."""
+        place = (namespace, name)
+        before = self._job_of.pop(place, None)
+        self._uids.pop(place, None)
+        if before is not None:
+            self._schedules[namespace, before].discard(name)
+        if body is None:
+            return
+        self._uids[place] = body["metadata"]["uid"]
+        job = _mapping(_mapping(body.get("spec")).get("jobRef")).get("name")
+        if isinstance(job, str):
+            self._job_of[place] = job
+            self._schedules.setdefault((namespace, job), set()).add(name)
+
+    def of(self, namespace: str, job: str) -> set[Key]:
+        """The ScheduledJobs that enqueue jobs of a Job."""
+        names = self._schedules.get((namespace, job), ())
+        return {Key(SCHEDULED_JOB.name, namespace, name) for name in names}
+
+    def uids(self) -> set[str]:
+        """Those of every ScheduledJob."""
+        return set(self._uids.values())
+
+    def all(self) -> list[Key]:
+        """Every ScheduledJob."""
+        return [Key(SCHEDULED_JOB.name, namespace, name) for namespace, name in sorted(self._uids)]
 
 
 def _read(body: Body) -> _Known:

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,12 +27,14 @@ from jetmill.health import HealthServer
 from jetmill.metric import find_version
 from jetmill_operator.cluster.fence import FencedCluster
 from jetmill_operator.cluster.ports import BUDGET, SERVICE_ACCOUNT, Cluster, Kind, OnEvent
+from jetmill_operator.interrupt import heed_signals
 from jetmill_operator.reconcile.account import connect_accounts
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.health import Health
 from jetmill_operator.reconcile.keeper import Keepers
 from jetmill_operator.reconcile.lease import Lease
 from jetmill_operator.reconcile.metric import Metrics
+from jetmill_operator.reconcile.orphan import Orphans
 from jetmill_operator.reconcile.race import run_until_first_ends
 from jetmill_operator.reconcile.scaler import run_scaler
 from jetmill_operator.reconcile.secret import SecretCopier
@@ -155,7 +156,7 @@ class Operator:
         self.health_port = server.port
         log.info("operator_started", identity=settings.identity, version=find_version(), health_port=server.port)
         try:
-            with self._signals():
+            with heed_signals(self.stop):
                 await self._work()
         except JetmillError as err:
             log.error("operator_failed", error=str(err))
@@ -163,17 +164,6 @@ class Operator:
         finally:
             server.close()
         return 0
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
     async def _work(self) -> None:
         beat = asyncio.create_task(self._health.beat())
@@ -240,6 +230,7 @@ class Operator:
             sentinel.run(),
             _follow_bus(trunk, team),
             Keepers(buses.of, team.namespaces).run(),
+            Orphans(cluster, buses, team.parts.index.namespaces, identity=settings.identity).run(),
             SecretCopier(cluster, settings.secrets, namespace=settings.pod_namespace).run(),
             self._run_scaler(team.parts),
             self._stop.wait(),

@@ -1,7 +1,7 @@
 """Which Jobs an event of the watch concerns.
 
 A child tells its Job by label, one that has gone by its name at least; the riders on a Job's workers show in their
-status how those fare, so they are concerned too.
+status how those fare, so they are concerned too, and so are the ScheduledJobs of a Job that comes or goes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ _SUFFIX = name_child("")
 def route(kind: Kind, key: Key, body: Body | None, index: JobIndex) -> set[Key]:
     """Give the keys to be reconciled, and keep the index; `body` is None for what has gone."""
     if kind == JOB:
-        return {key, *index.put(key.namespace, key.name, body)}
-    if kind in (SCHEDULED_JOB, WEBHOOK):
+        concerned = index.put(key.namespace, key.name, body)
+        return {key, *concerned, *index.schedules.of(key.namespace, key.name)}
+    if kind == SCHEDULED_JOB:
+        index.schedules.put(key.namespace, key.name, body)
+        return {key}
+    if kind == WEBHOOK:
         return {key}
     job = _find_job(kind, key, body)
     if job is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,22 @@ from typing import Any
 from jetmill.client.settings import ClientSettings
 from jetmill.client.settings import settings_from_env as connection_from_env
 from jetmill.errors import ConfigError
-from jetmill.log import LEVELS, LogFormat
+from jetmill.log import LogFormat
 from jetmill.protocol.name import is_label
+from jetmill.variable import (
+    NUMBER,
+    TITLE,
+    WHOLE,
+    Variables,
+    find_log_faults,
+    parse_names,
+    parse_variables,
+    refuse_settings,
+)
 from jetmill_operator.reconcile.lease import Times
 from jetmill_operator.resources.deployment import WorkerLink
 
 _ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_TITLE = "the settings cannot be used: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ class OperatorSettings:
     def __post_init__(self) -> None:
         faults = _find_faults(self)
         if faults:
-            raise ConfigError(_TITLE + "; ".join(faults), cure="correct them all, then try again")
+            raise refuse_settings(faults)
         name = self.pod_name or f"{socket.gethostname()}-{os.getpid()}"
         object.__setattr__(self, "identity", name)
 
@@ -107,7 +116,7 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
     environ = os.environ if environ is None else environ
     given = {key: value for key, value in given.items() if value is not None}
     faults: list[str] = []
-    values: dict[str, Any] = {"pod_namespace": _find_pod_namespace(), **_parse_all(environ, faults)}
+    values: dict[str, Any] = {"pod_namespace": _find_pod_namespace(), **parse_variables(_VARIABLES, environ, faults)}
     values |= {key: value for key, value in given.items() if key in OperatorSettings.__dataclass_fields__}
     connection = ClientSettings()
     try:
@@ -119,15 +128,15 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
         else:
             connection = connection_from_env(silent, **outer)
     except ConfigError as err:
-        faults.append(err.message.removeprefix(_TITLE))
+        faults.append(err.message.removeprefix(TITLE))
     try:
         settings = OperatorSettings(connection=values.pop("connection", connection), **values)
     except ConfigError as err:
-        faults.append(err.message.removeprefix(_TITLE))
+        faults.append(err.message.removeprefix(TITLE))
     else:
         if not faults:
             return settings
-    raise ConfigError(_TITLE + "; ".join(faults), cure="correct them all, then try again")
+    raise refuse_settings(faults)
 
 
 def _find_pod_namespace() -> str:
@@ -137,13 +146,9 @@ def _find_pod_namespace() -> str:
         return "default"
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.replace(",", " ").split() if part)
-
-
 def _copies(text: str) -> tuple[SecretCopy, ...]:
     found = []
-    for part in _names(text):
+    for part in parse_names(text):
         namespace, parted, names = part.partition("=")
         source, colon, name = names.partition(":")
         if not (parted and colon and namespace and source and name):
@@ -152,40 +157,26 @@ def _copies(text: str) -> tuple[SecretCopy, ...]:
     return tuple(found)
 
 
-_WHOLE, _NUMBER = "a whole number", "a number"
-_VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "namespaces": ("JETMILL_WATCH_NAMESPACES", _names, "names"),
+_VARIABLES: Variables = {
+    "namespaces": ("JETMILL_WATCH_NAMESPACES", parse_names, "names"),
     "pod_namespace": ("JETMILL_POD_NAMESPACE", str, "a name"),
     "pod_name": ("JETMILL_POD_NAME", str, "a name"),
     "lease_name": ("JETMILL_LEASE_NAME", str, "a name"),
-    "lease_seconds": ("JETMILL_LEASE_SECONDS", int, _WHOLE),
-    "renew_seconds": ("JETMILL_RENEW_SECONDS", float, _NUMBER),
-    "retry_seconds": ("JETMILL_RETRY_SECONDS", float, _NUMBER),
-    "stream_replicas": ("JETMILL_STREAM_REPLICAS", int, _WHOLE),
+    "lease_seconds": ("JETMILL_LEASE_SECONDS", int, WHOLE),
+    "renew_seconds": ("JETMILL_RENEW_SECONDS", float, NUMBER),
+    "retry_seconds": ("JETMILL_RETRY_SECONDS", float, NUMBER),
+    "stream_replicas": ("JETMILL_STREAM_REPLICAS", int, WHOLE),
     "worker_nats_url": ("JETMILL_WORKER_NATS_URL", str, "a URL"),
     "worker_secret": ("JETMILL_WORKER_SECRET", str, "a name"),
     "secrets": ("JETMILL_SECRET_NAMESPACES", _copies, "NAMESPACE=SOURCE:NAME, parted by commas"),
-    "accounts": ("JETMILL_NATS_ACCOUNTS", _names, "names"),
+    "accounts": ("JETMILL_NATS_ACCOUNTS", parse_names, "names"),
     "kubeconfig": ("KUBECONFIG", str, "a path"),
     "health_host": ("JETMILL_HEALTH_HOST", str, "an address"),
-    "health_port": ("JETMILL_HEALTH_PORT", int, _WHOLE),
-    "sentinel_seconds": ("JETMILL_SENTINEL_SECONDS", float, _NUMBER),
+    "health_port": ("JETMILL_HEALTH_PORT", int, WHOLE),
+    "sentinel_seconds": ("JETMILL_SENTINEL_SECONDS", float, NUMBER),
     "log_format": ("JETMILL_LOG_FORMAT", str, "auto, json or console"),
     "log_level": ("JETMILL_LOG_LEVEL", str.lower, "a level"),
 }
-
-
-def _parse_all(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, (variable, parse, wanted) in _VARIABLES.items():
-        text = environ.get(variable)
-        if not text:
-            continue
-        try:
-            values[key] = parse(text)
-        except ValueError:
-            faults.append(f"{key} ({variable}): {text!r:.80} is not {wanted}")
-    return values
 
 
 def _find_faults(settings: OperatorSettings) -> list[str]:
@@ -210,8 +201,5 @@ def _find_faults(settings: OperatorSettings) -> list[str]:
         faults.append(f"{name('health_port')}: {settings.health_port} is no port")
     if not settings.sentinel_seconds > 0:
         faults.append(f"{name('sentinel_seconds')}: {settings.sentinel_seconds} is not above 0")
-    if settings.log_format not in ("auto", "json", "console"):
-        faults.append(f"{name('log_format')}: {settings.log_format!r} is not auto, json or console")
-    if settings.log_level not in LEVELS:
-        faults.append(f"{name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
+    faults += find_log_faults(settings.log_format, settings.log_level)
     return faults

@@ -19,9 +19,7 @@ from jetmill_operator.reconcile.board import COUNTERS_SECONDS
 from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.moment import SYSTEM, Clock
 
-_USUAL = frozenset(
-    map(str, (Reason.STARTING, Reason.LEFTOVER, Reason.DELETING, Reason.NOT_OBEYED, Reason.NO_DISPATCHER))
-)
+_USUAL = frozenset(map(str, (Reason.STARTING, Reason.LEFTOVER, Reason.DELETING, Reason.NO_DISPATCHER)))
 """Reasons for not being ready that are worth no warning."""
 
 

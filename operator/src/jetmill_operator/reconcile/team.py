@@ -13,11 +13,11 @@ from jetmill_operator.reconcile.deletion import Deletion
 from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.index import JobIndex
 from jetmill_operator.reconcile.job import JobReconciler
-from jetmill_operator.reconcile.kind import LaterReconciler
 from jetmill_operator.reconcile.metric import Metrics
 from jetmill_operator.reconcile.moment import SYSTEM, Clock
 from jetmill_operator.reconcile.queue import Again, WorkQueue
 from jetmill_operator.reconcile.route import route
+from jetmill_operator.reconcile.scheduledjob import ScheduledJobReconciler
 from jetmill_operator.reconcile.status import StatusWriter
 from jetmill_operator.reconcile.webhook import WebhookReconciler
 from jetmill_operator.resources.deployment import WorkerLink
@@ -81,9 +81,9 @@ class Team:
             clock=clock,
         )
         self._webhooks = WebhookReconciler(cluster, buses, status=status, clock=clock)
-        self._later = {
-            kind.name: LaterReconciler(kind, cluster, status=status, clock=clock) for kind in (SCHEDULED_JOB,)
-        }
+        self._schedules = ScheduledJobReconciler(
+            cluster, buses, self.parts.index, status=status, recorder=recorder, identity=instance, clock=clock
+        )
 
     def namespaces(self) -> set[str]:
         """Where something is declared whose jobs need a keeper."""
@@ -94,6 +94,8 @@ class Team:
         bodies = await self.parts.cluster.list(JOB)
         self.parts.index.fill(bodies)
         self.parts.cache.fill(bodies)
+        for body in await self.parts.cluster.list(SCHEDULED_JOB):
+            self.parts.index.schedules.put(body["metadata"]["namespace"], body["metadata"]["name"], body)
 
     def notice(self, kind: Kind, event: str, body: Body) -> None:
         """Take an event of the watch."""
@@ -101,12 +103,14 @@ class Team:
         key = Key(kind.name, meta.get("namespace", ""), meta["name"])
         gone = event == "DELETED"
         self.parts.cache.put(kind, event, body)
-        for concerned in route(kind, key, body if not gone or kind != JOB else None, self.parts.index):
+        for concerned in route(
+            kind, key, body if not gone or kind not in (JOB, SCHEDULED_JOB) else None, self.parts.index
+        ):
             self.queue.add(concerned, live=event != "LISTED")
 
     def notice_all(self) -> None:
-        """Look at every Job again, when there is nothing more urgent."""
-        for key in self.parts.index.all():
+        """Look at every Job and schedule again, when there is nothing more urgent."""
+        for key in (*self.parts.index.all(), *self.parts.index.schedules.all()):
             self.queue.add(key, live=False)
 
     async def _reconcile(self, key: Key) -> Again | None:
@@ -114,4 +118,4 @@ class Team:
             return await self._jobs.reconcile(key)
         if key.kind == WEBHOOK.name:
             return await self._webhooks.reconcile(key)
-        return await self._later[key.kind].reconcile(key)
+        return await self._schedules.reconcile(key)

@@ -8,6 +8,8 @@ export interface Problem {
   /** What to do about it. */
   cure?: string;
   instance?: string;
+  /** How many jobs were meant. */
+  count?: number;
   errors?: { pointer?: string; parameter?: string; detail: string }[];
 }
 
@@ -19,6 +21,7 @@ export class ProblemError extends Error {
   readonly cure: string;
   readonly type: string;
   readonly request: string;
+  readonly count: number | null;
   /** Seconds after which it may be tried again; null if nobody said. */
   readonly retryAfter: number | null;
 
@@ -28,6 +31,7 @@ export class ProblemError extends Error {
     this.title = problem.title ?? `HTTP ${status}`;
     this.detail = problem.detail ?? "";
     this.cure = problem.cure ?? "";
+    this.count = problem.count ?? null;
     this.retryAfter = retryAfter;
     this.type = problem.type ?? "about:blank";
     this.request = request;

@@ -1,7 +1,7 @@
 // The gateway's routes that the page uses, each by a function; nothing else of the page knows a path.
 
-import { ask, type Answer } from "./client";
-import type { Bucket, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
+import { ask, type Answer, ProblemError } from "./client";
+import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
 
 export interface Access {
   user: string;
@@ -15,7 +15,7 @@ export interface Access {
 export interface Server {
   version: string;
   namespaces: string[];
-  defaultNamespace: string;
+  defaultNamespace?: string;
   auth: string;
   connected: boolean;
   maxBulk: number;
@@ -73,6 +73,10 @@ export async function getJob(id: string, namespace: string, signal?: AbortSignal
   return { ...job.body, history: history.body.items };
 }
 
+export async function explainJob(id: string, namespace: string, signal?: AbortSignal): Promise<Cause[]> {
+  return (await ask<{ items?: Cause[] }>(`jobs/${id}/why`, { params: { namespace }, signal })).body.items ?? [];
+}
+
 export async function getPayload(id: string, namespace: string, signal?: AbortSignal): Promise<unknown> {
   return (await ask<{ payload: unknown }>(`jobs/${id}/payload`, { params: { namespace }, signal })).body.payload;
 }
@@ -93,6 +97,47 @@ export async function act(action: Action, id: string, namespace: string): Promis
   const { seq } = await ask(`jobs/${id}/${action}`, { method: "POST", params: { namespace } });
   written.set(namespace, Math.max(seq, written.get(namespace) ?? 0));
   return seq;
+}
+
+/** The filters of lists, as the body of an operation has them. */
+export type Selection = Record<string, string | string[] | Record<string, string>>;
+
+export interface Operation {
+  id: string;
+  action: Action;
+  state: "running" | "done" | "cancelled" | "interrupted" | "failed";
+  total: number;
+  done: number;
+  changed: number;
+  skipped: number;
+  failed: number;
+  faults?: { id: string; detail: string }[];
+  why?: string;
+}
+
+/** What is selected includes what this page wrote. */
+function known(namespace: string): { after?: number } {
+  const after = written.get(namespace);
+  return after === undefined ? {} : { after };
+}
+
+/** How many jobs an action would change now. */
+export async function countActed(action: Action, filter: Selection, namespace: string): Promise<number> {
+  try {
+    await ask("operations", { method: "POST", params: { namespace }, body: { action, filter, ...known(namespace) } });
+  } catch (error) {
+    if (error instanceof ProblemError && error.count !== null) return error.count;
+    throw error;
+  }
+  return 0;
+}
+
+export async function beginOperation(action: Action, filter: Selection, confirm: number, namespace: string): Promise<Operation> {
+  return (await ask<Operation>("operations", { method: "POST", params: { namespace }, body: { action, filter, confirm, ...known(namespace) } })).body;
+}
+
+export async function getOperation(id: string, namespace: string): Promise<Operation> {
+  return (await ask<Operation>(`operations/${id}`, { params: { namespace } })).body;
 }
 
 export async function getStats(

@@ -1,20 +1,20 @@
 // Dead letters: failed jobs that wait for a person, by what went wrong; a whole group is retried or given up at once.
 
 import { useState } from "preact/hooks";
-import { type Action, groupJobs, listJobs } from "../api/gateway";
-import type { Group, JobEvent, JobRow } from "../api/type";
-import { kindOf, textOf } from "../kind";
+import { type Action, countActed, groupJobs } from "../api/gateway";
+import type { Group, JobEvent } from "../api/type";
+import { type Filter, filterParams, parseFilter, selectionOf } from "../filter";
 import { useEvery, useLoad, useThrottle } from "../load";
 import { Confirm } from "../part/dialog";
 import { Broken, Empty, Waiting } from "../part/empty";
 import { Icon } from "../part/icon";
 import { Ago } from "../part/time";
 import { href } from "../route";
-import { actOnMany, allowed } from "../store/act";
+import { actOnAll, allowed, explain } from "../store/act";
 import { gaps, useLive } from "../store/live";
+import { attempt } from "../store/notice";
 import { namespace } from "../store/session";
 import { count, whole } from "../text";
-import { explain } from "./jobs";
 
 const GROUPINGS = [
   ["error", "Error"],
@@ -69,53 +69,53 @@ export function DeadLetters() {
   );
 }
 
-/** The filter that finds a group, and sometimes others beside it: see `kind.ts`. */
-function paramsOf(by: By, key: string): URLSearchParams {
-  const params = new URLSearchParams(FAILED);
-  const value = by === "error" ? textOf(key) : key;
-  if (value) params.set(by, value);
-  return params;
-}
-
-function isOf(by: By, key: string, row: JobRow): boolean {
-  if (by === "job") return row.job === key;
-  if (by === "reason") return (row.reason ?? "") === key;
-  return row.error ? kindOf(row.error) === key : key === "";
+/** The filter that finds a group; null for those that have no name, which no filter does. */
+function filterOf(by: By, key: string): Partial<Filter> | null {
+  if (!key) return null;
+  if (by === "error") return { state: ["failed"], errorGroup: key };
+  return { state: ["failed"], [by]: [key] };
 }
 
 function Row({ by, group, onDone }: { by: By; group: Group; onDone: () => void }) {
   const [asked, setAsked] = useState<Action | null>(null);
-  const params = paramsOf(by, group.key);
+  const [most, setMost] = useState(0);
+  const filter = filterOf(by, group.key);
+  const begin = (action: Action) =>
+    void attempt(async () => {
+      if (!filter) return;
+      setMost(await countActed(action, selectionOf(filter), namespace.value));
+      setAsked(action);
+    });
   return (
     <li data-group={group.key}>
       <Icon name="dead" />
       <div class="grow">
         <div class="row wrap">
-          <a class="mono" href={href("jobs", params)}>{group.key || "without a name"}</a>
+          <a class="mono" href={href("jobs", filter ? filterParams({ ...parseFilter(new URLSearchParams()), ...filter }) : FAILED)}>{group.key || "without a name"}</a>
           <span class="state" data-tone="bad">{whole(group.count)}</span>
           <span class="faint small">newest <Ago at={group.newest} /></span>
         </div>
         {group.example && <Example id={group.example} />}
       </div>
       <div class="row">
-        <button type="button" class="button slim" disabled={!allowed("retry")} onClick={() => setAsked("retry")}>
+        <button type="button" class="button slim" disabled={!allowed("retry") || !filter} onClick={() => begin("retry")}>
           <Icon name="retry" />
           Retry {group.count === 1 ? "it" : "all"}
         </button>
-        <button type="button" class="button slim danger" disabled={!allowed("discard")} onClick={() => setAsked("discard")}>
+        <button type="button" class="button slim danger" disabled={!allowed("discard") || !filter} onClick={() => begin("discard")}>
           <Icon name="discard" />
           Discard
         </button>
       </div>
       {asked && (
         <Confirm
-          title={`${asked === "retry" ? "Retry" : "Discard"} ${count(group.count, "job")}?`}
+          title={`${asked === "retry" ? "Retry" : "Discard"} ${count(most, "job")}?`}
           verb={asked === "retry" ? "Retry" : "Discard"}
           danger={asked === "discard"}
-          word={asked === "discard" && group.count >= 10 ? String(group.count) : undefined}
+          word={asked === "discard" && most >= 10 ? String(most) : undefined}
           onClose={() => setAsked(null)}
           onConfirm={async () => {
-            await actOnMany(asked, await idsOf(by, group.key));
+            if (filter) await actOnAll(asked, selectionOf(filter), most);
             onDone();
           }}
         >
@@ -130,19 +130,4 @@ function Row({ by, group, onDone }: { by: By; group: Group; onDone: () => void }
 /** One of the group, for its message. */
 function Example({ id }: { id: string }) {
   return <a class="small faint mono" href={href(`jobs/${id}`)}>for example {id}</a>;
-}
-
-async function idsOf(by: By, key: string): Promise<string[]> {
-  const params = paramsOf(by, key);
-  const ids: string[] = [];
-  let cursor: string | null = null;
-  do {
-    const wanted = new URLSearchParams(params);
-    wanted.set("limit", "200");
-    if (cursor) wanted.set("cursor", cursor);
-    const { body }: { body: { items: JobRow[]; nextCursor?: string | null } } = await listJobs(namespace.value, wanted);
-    ids.push(...body.items.filter((row) => isOf(by, key, row)).map((row) => row.id));
-    cursor = body.nextCursor ?? null;
-  } while (cursor);
-  return ids;
 }

@@ -2,11 +2,10 @@
 // does not run. Read from the ledger itself, so that it is never behind.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Action, getJob, getPayload, getResult, readLine } from "../api/gateway";
+import { type Action, explainJob, getJob, getPayload, getResult, readLine } from "../api/gateway";
 import { address, ProblemError } from "../api/client";
 import type { Job, JobEvent, LogLine, Progress, Told, Transition } from "../api/type";
-import { findCauses } from "../cause";
-import { useLoad, useThrottle } from "../load";
+import { useEvery, useLoad, useThrottle } from "../load";
 import { Copy, Json } from "../part/code";
 import { Course } from "../part/course";
 import { Confirm } from "../part/dialog";
@@ -15,14 +14,11 @@ import { Icon } from "../part/icon";
 import { OPEN, StateBadge, toneOf } from "../part/state";
 import { Ago, Clock, Span } from "../part/time";
 import { href } from "../route";
-import { actOnOne, allowed, applies } from "../store/act";
-import { now } from "../store/clock";
-import { queues, workers } from "../store/glance";
+import { actOnOne, allowed, applies, explain } from "../store/act";
 import { useLive } from "../store/live";
 import { may, namespace } from "../store/session";
 import { span, millis } from "../time";
 import { shell } from "../text";
-import { explain } from "./jobs";
 
 export function JobPage({ id }: { id: string }) {
   const name = namespace.value;
@@ -158,9 +154,12 @@ function Failure({ job }: { job: Job }) {
   );
 }
 
+/** Asked of the gateway, which looks at queue, workers and cluster now; again while somebody looks. */
 function Why({ job }: { job: Job }) {
-  const queue = queues.value?.find((one) => one.job === job.job);
-  const causes = findCauses({ job, queue, workers: workers.value ?? [], now: now.value });
+  const last = job.history.at(-1)?.seq ?? 0;
+  const { data, reload } = useLoad(`why/${job.namespace}/${job.id}/${last}`, (signal) => explainJob(job.id, job.namespace, signal));
+  useEvery(reload, WHY_MS);
+  const causes = data ?? [];
   if (!causes.length) return null;
   return (
     <div class="notice" data-tone="calm">
@@ -246,6 +245,7 @@ function Log({ job }: { job: Job }) {
 }
 
 const MOST_LINES = 1000;
+const WHY_MS = 5000;
 
 /** Lines and those that came after them, without what is in both. */
 function joinLines(read: LogLine[], came: LogLine[]): LogLine[] {

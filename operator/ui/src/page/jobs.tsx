@@ -3,10 +3,10 @@
 // What is shown is always an answer of the gateway; events only patch rows that are there and say when to ask anew.
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import type { Action } from "../api/gateway";
-import { countJobs, listJobs } from "../api/gateway";
+import type { Action, Selection } from "../api/gateway";
+import { countActed, countJobs, listJobs } from "../api/gateway";
 import type { JobEvent, JobRow, State } from "../api/type";
-import { filterParams, type Filter, isEmpty, mayMatch, momentOf, parseFilter, parseWords, SORTS } from "../filter";
+import { filterParams, type Filter, isEmpty, mayMatch, momentOf, parseFilter, parseWords, selectionOf, SORTS } from "../filter";
 import { useThrottle } from "../load";
 import { Copy } from "../part/code";
 import { Confirm } from "../part/dialog";
@@ -16,9 +16,10 @@ import { StateBadge, STATES } from "../part/state";
 import { Ago, Span } from "../part/time";
 import { type Column, Virtual } from "../part/virtual";
 import { go, href, query } from "../route";
-import { actOnMany, allowed, applies } from "../store/act";
+import { actOnAll, actOnMany, allowed, applies, explain } from "../store/act";
 import { jobNames } from "../store/glance";
 import { gaps, useLive } from "../store/live";
+import { attempt } from "../store/notice";
 import { namespace } from "../store/session";
 import { count, shell, short, whole } from "../text";
 import { merge, patch } from "../rows";
@@ -33,8 +34,12 @@ interface List {
   error: unknown;
 }
 
+function withMoments(filter: Filter): Filter {
+  return { ...filter, createdAfter: momentOf(filter.createdAfter, Date.now()), createdBefore: momentOf(filter.createdBefore, Date.now()) };
+}
+
 function askParams(filter: Filter): URLSearchParams {
-  const params = filterParams({ ...filter, createdAfter: momentOf(filter.createdAfter, Date.now()), createdBefore: momentOf(filter.createdBefore, Date.now()) });
+  const params = filterParams(withMoments(filter));
   params.delete("sort"); // the order is the list's alone
   return params;
 }
@@ -215,7 +220,7 @@ export function Jobs() {
           />
         )}
       </section>
-      {selected.size > 0 && <Bulk rows={list.rows.filter((row) => selected.has(row.id))} onDone={() => { setSelected(new Set()); freshen(); }} />}
+      {selected.size > 0 && <Bulk rows={list.rows.filter((row) => selected.has(row.id))} filter={filter} more={all && total !== null && total > list.rows.length ? total : null} onDone={() => { setSelected(new Set()); freshen(); }} />}
     </>
   );
 }
@@ -267,6 +272,7 @@ function FilterBar({ filter }: { filter: Filter }) {
     ...filter.label.map((label): [string, () => void] => [label, () => set({ label: filter.label.filter((one) => one !== label) })]),
     ...(filter.user ? [[`by ${filter.user}`, () => set({ user: "" })] as [string, () => void]] : []),
     ...(filter.error ? [[`error has “${filter.error}”`, () => set({ error: "" })] as [string, () => void]] : []),
+    ...(filter.errorGroup ? [[`errors like “${filter.errorGroup}”`, () => set({ errorGroup: "" })] as [string, () => void]] : []),
     ...(filter.createdAfter ? [[`since ${filter.createdAfter}`, () => set({ createdAfter: "" })] as [string, () => void]] : []),
     ...(filter.createdBefore ? [[`until ${filter.createdBefore}`, () => set({ createdBefore: "" })] as [string, () => void]] : []),
     ...(filter.job.length > 1 ? filter.job.map((job): [string, () => void] => [`Job ${job}`, () => set({ job: filter.job.filter((one) => one !== job) })]) : []),
@@ -326,51 +332,75 @@ const VERBS: [Action, string, boolean][] = [
   ["discard", "Discard", true],
 ];
 
-function Bulk({ rows, onDone }: { rows: JobRow[]; onDone: () => void }) {
+interface BulkProps {
+  rows: JobRow[];
+  filter: Filter;
+  /** Jobs that match, when more do than are loaded; null otherwise. */
+  more: number | null;
+  onDone: () => void;
+}
+
+function Bulk({ rows, filter, more, onDone }: BulkProps) {
   const [asked, setAsked] = useState<Action | null>(null);
+  const [every, setEvery] = useState(false);
+  const [most, setMost] = useState(0);
+  const [selection, setSelection] = useState<Selection>({});
   const fit = (action: Action) => rows.filter((row) => applies(action, row.state));
-  const chosen = asked ? fit(asked) : [];
+  const begin = async (action: Action) => {
+    if (!every) {
+      setMost(fit(action).length);
+      setAsked(action);
+      return;
+    }
+    await attempt(async () => {
+      const chosen = selectionOf(withMoments(filter)); // of this moment: what is confirmed is what was counted
+      setSelection(chosen);
+      setMost(await countActed(action, chosen, namespace.value));
+      setAsked(action);
+    });
+  };
   return (
     <div class="bulk" role="region" aria-label="Selected jobs">
-      <strong>{whole(rows.length)} selected</strong>
+      <strong>{every && more !== null ? `All ${whole(more)} that match` : `${whole(rows.length)} selected`}</strong>
+      {more !== null && !every && (
+        <button type="button" class="button plain slim" onClick={() => setEvery(true)}>
+          Select all {whole(more)} that match
+        </button>
+      )}
       {VERBS.map(([action, verb, danger]) => (
         <button
           key={action}
           type="button"
           class={`button slim ${danger ? "danger" : ""}`}
-          disabled={!allowed(action) || !fit(action).length}
+          disabled={!allowed(action) || (!every && !fit(action).length)}
           title={allowed(action) ? undefined : `You may not ${action} jobs in this namespace`}
-          onClick={() => setAsked(action)}
+          onClick={() => void begin(action)}
         >
           <Icon name={action} />
-          {verb} {fit(action).length || ""}
+          {verb} {every ? "" : fit(action).length || ""}
         </button>
       ))}
       <button type="button" class="button plain slim" onClick={onDone}>Clear</button>
       {asked && (
         <Confirm
-          title={`${asked[0]?.toUpperCase()}${asked.slice(1)} ${count(chosen.length, "job")}?`}
+          title={`${asked[0]?.toUpperCase()}${asked.slice(1)} ${count(most, "job")}?`}
           verb={`${asked[0]?.toUpperCase()}${asked.slice(1)}`}
           danger={asked !== "retry"}
-          word={chosen.length >= 50 ? String(chosen.length) : undefined}
+          word={most >= 50 ? String(most) : undefined}
           onClose={() => setAsked(null)}
           onConfirm={async () => {
-            await actOnMany(asked, chosen.map((row) => row.id));
+            if (every) await actOnAll(asked, selection, most);
+            else await actOnMany(asked, fit(asked).map((row) => row.id));
             onDone();
           }}
         >
           <p>{explain(asked)}</p>
-          {chosen.length < rows.length && <p>{count(rows.length - chosen.length, "selected job")} of another state stay as they are.</p>}
+          {every && <p>All that match the filter and are in a state for it, done in the background by the gateway.</p>}
+          {!every && most < rows.length && <p>{count(rows.length - most, "selected job")} of another state stay as they are.</p>}
         </Confirm>
       )}
     </div>
   );
-}
-
-export function explain(action: Action): string {
-  if (action === "cancel") return "Those that wait never start. Those that run are asked to stop; the handler decides how fast.";
-  if (action === "retry") return "They are queued again under the same ids, with all their attempts anew.";
-  return "They are given up for good: kept for reading until they are removed by age, but never run again.";
 }
 
 function commandOf(filter: Filter, name: string): string {

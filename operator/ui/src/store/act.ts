@@ -1,14 +1,15 @@
 // Doing something to jobs, one or many, and saying how it went.
 
-import { act, type Action } from "../api/gateway";
+import { act, type Action, beginOperation, getOperation, type Selection } from "../api/gateway";
 import { ProblemError } from "../api/client";
-import { count } from "../text";
+import { count, whole } from "../text";
 import { recount } from "./glance";
 import { attempt, reasonOf, say } from "./notice";
 import { may, namespace } from "./session";
 
 export const DONE: Record<Action, string> = { cancel: "Cancelled", retry: "Queued again", discard: "Discarded" };
 const AT_ONCE = 8;
+const POLL_MS = 400;
 
 /** Cancelling is for what is open, retrying for what has ended, discarding for what failed. */
 export function applies(action: Action, state: string): boolean {
@@ -51,6 +52,30 @@ export async function actOnMany(action: Action, ids: string[]): Promise<void> {
   if (done) say(`${DONE[action]}: ${count(done, "job")}`);
   if (refused.length) say(`${count(refused.length, "job")} refused: ${reasonOf(refused[0])}`, "bad");
   recount();
+}
+
+/** All that match, in the background, as many as were confirmed; says how it goes until it has ended. */
+export async function actOnAll(action: Action, filter: Selection, confirm: number): Promise<void> {
+  const name = namespace.value;
+  await attempt(async () => {
+    let one = await beginOperation(action, filter, confirm, name);
+    for (let told = 0; one.state === "running"; told++) {
+      if (told % 8 === 7) say(`${whole(one.done)} of ${count(one.total, "job")} …`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      one = await getOperation(one.id, name);
+    }
+    recount();
+    if (one.failed) say(`${count(one.failed, "job")} refused: ${one.faults?.[0]?.detail ?? "see the log"}`, "bad");
+    if (one.state !== "done") say(`It ended early, after ${whole(one.done)} of ${count(one.total, "job")}: ${one.why ?? one.state}`, "bad");
+    const moved = one.skipped ? `, ${whole(one.skipped)} had moved on` : "";
+    return `${DONE[action]}: ${count(one.changed, "job")}${moved}`;
+  });
+}
+
+export function explain(action: Action): string {
+  if (action === "cancel") return "Those that wait never start. Those that run are asked to stop; the handler decides how fast.";
+  if (action === "retry") return "They are queued again under the same ids, with all their attempts anew.";
+  return "They are given up for good: kept for reading until they are removed by age, but never run again.";
 }
 
 /** Told to slow down (429), it does: many jobs are many requests. */

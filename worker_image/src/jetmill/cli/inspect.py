@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,7 @@ from jetmill.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from jetmill.bus.ports import Bus
-    from jetmill.cli.cause import Cause, Seen
+    from jetmill.cli.cause import Cause
     from jetmill.client.client import Client
     from jetmill.ledger.verify import Report
 
@@ -120,13 +119,11 @@ def version(output: Output = Format.TABLE) -> None:
 
 async def find_causes(client: Client, name: str) -> list[Cause]:
     """Look at a Job, or else at the job of that id."""
-    from jetmill.cli.cause import decide_causes, decide_job_causes
+    from jetmill.cli import sight
     from jetmill.cli.hook import ask_others
-    from jetmill.ledger.gate import hash_key
 
     if any(settings.job == name for settings in await client.jobs()):
-        causes = decide_job_causes(await _observe(client, name))
-        return causes + await ask_others(name, client.settings.namespace)
+        return await sight.find_job_causes(client, name) + await ask_others(name, client.settings.namespace)
     try:
         status = await client.status(name)
     except JobNotFoundError as err:
@@ -134,26 +131,4 @@ async def find_causes(client: Client, name: str) -> list[Cause]:
             f"{name} is neither a Job nor a job of namespace {client.settings.namespace}",
             cure="see `jetmill job types` and `jetmill job list`",
         ) from err
-    bus = await client.connect()
-    holder = None
-    if status.concurrency_key is not None:
-        found = await bus.ledger.read_holder(hash_key(status.concurrency_key))
-        if found is not None and found[1].id != name:
-            other = await bus.ledger.read(found[1].id)
-            holder = found[1].id if other is not None and other.record.open else None
-    return decide_causes(status, await _observe(client, status.job), holder=holder)
-
-
-async def _observe(client: Client, job: str) -> Seen:
-    from jetmill.cli.cause import Seen
-
-    bus = await client.connect()
-    settings = next((one for one in await client.jobs() if one.job == job), None)
-    counted = await client.stats(job)
-    return Seen(
-        job=job,
-        now=datetime.fromtimestamp(bus.link.now() / 1_000_000, UTC),
-        settings=settings,
-        stats=counted[0] if counted else None,
-        workers=await client.workers(),
-    )
+    return await sight.find_causes(client, status)

@@ -17,6 +17,7 @@ from jetmill.client.settings import ClientSettings, settings_from_env
 
 if TYPE_CHECKING:
     from jetmill.client.client import Client
+    from jetmill.client.subscription import Subscription
     from jetmill.client.sync import SyncClient
 
 
@@ -107,3 +108,13 @@ async def close() -> None:
 async def enqueue(job: Any, payload: Any = None, /, **options: Any) -> Any:
     """Enqueue a call by the process's client; see `Client.enqueue`."""
     return await (await get_client()).enqueue(job, payload, **options)
+
+
+async def publish(event: Any, data: Any = None, /, **attributes: Any) -> str:
+    """Publish an event by the process's client; see `Client.publish`."""
+    return await (await get_client()).publish(event, data, **attributes)
+
+
+async def subscribe(pattern: Any, handler: Any, **options: Any) -> Subscription:
+    """Hand events to a function by the process's client; see `Client.subscribe`."""
+    return await (await get_client()).subscribe(pattern, handler, **options)

@@ -19,8 +19,10 @@ from jetmill.bus.connect import connect
 from jetmill.bus.ports import Bus, TraceLine
 from jetmill.client.catalog import Catalog
 from jetmill.client.declaration import JobHandler, Registry, default_registry
+from jetmill.client.desk import EventDesk, EventKeywords, Start, SubscriptionOptions, make_event, start_subscription
 from jetmill.client.follow import follow_many, follow_to_end, not_found, stream_transitions
 from jetmill.client.handle import JobHandle
+from jetmill.client.handling import Pattern, bind_handler, read_patterns, read_retry
 from jetmill.client.local import Stop, start_local_worker
 from jetmill.client.option import CallKeywords, CallOptions, parse_time, seconds_of
 from jetmill.client.settings import ClientSettings, settings_from_env
@@ -38,14 +40,19 @@ from jetmill.errors import InputError, JetmillError, JobFailedError, NotFoundErr
 from jetmill.ledger.cancel import cancel
 from jetmill.ledger.reopen import discard, reopen, reschedule
 from jetmill.ledger.submit import Submitted
+from jetmill.protocol.event import Event, encode_event
 from jetmill.protocol.letter import encode_letter
 from jetmill.protocol.name import parse_job_id
 from jetmill.protocol.record import Entry, JobSettings, PayloadRef, Presence
+from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import OPEN, State
 from jetmill.protocol.subject import Subjects
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from jetmill.client.event import BaseEvent
+    from jetmill.client.subscription import Subscription
 
 
 class Client:
@@ -169,7 +176,7 @@ class Client:
         return handle
 
     async def _run_locally(self) -> None:
-        """On a memory bus of our own: see that somebody runs the jobs."""
+        """On a memory bus of our own: see that somebody runs the jobs, and what listens to events."""
         if self._stop_worker is not None or not (self._owns_bus and self.settings.is_memory and self.settings.run_jobs):
             return
         async with self._lock:
@@ -234,10 +241,10 @@ class Client:
             yield transition
 
     async def jobs(self) -> list[JobSettings]:
-        """The Jobs that are declared in the namespace, by name."""
+        """The Jobs that are declared in the namespace, by name; not those of Webhooks' deliveries."""
         await self.connect()
         assert self._catalog is not None
-        return await self._catalog.all()
+        return [settings for settings in await self._catalog.all() if settings.webhook is None]
 
     async def stats(self, job: str | None = None) -> list[JobStats]:
         """What waits and runs of each Job (or of one), and who works on it."""
@@ -312,6 +319,54 @@ class Client:
     def _encode_message(self, message: Any, *, now: int) -> bytes:
         return encode_letter(message, by=self.by, time=now, random_bits=random.getrandbits(80))
 
+    # --- events
+
+    async def publish(
+        self, event: str | BaseEvent | Event, data: Any = None, /, **attributes: Unpack[EventKeywords]
+    ) -> str:
+        """Publish an event, given by its class, or by its type and data (JSON's types); its id, once it is stored.
+
+        `id`, `subject`, `source`, `user`, `time` and `extensions` are attributes of the CloudEvent. The same id again
+        within two minutes is stored once, so after NoAnswerError publish again with the id. InputError says what can be
+        no event: its type is one to eight labels joined by dots, its size at most 256 KiB.
+        """
+        bus = await self.connect()
+        made = make_event(event, data, attributes, namespace=bus.subjects.namespace, now=bus.link.now())
+        await bus.events.publish(made.type, encode_event(made), event_id=made.id)
+        if self.registry.event_handlers():
+            await self._run_locally()
+        return made.id
+
+    async def subscribe(
+        self,
+        pattern: Pattern | Iterable[Pattern],
+        handler: Callable[..., Any],
+        *,
+        durable: str | None = None,
+        start: Start = "new",
+        retry: RetryPolicy | int | None = None,
+        concurrency: int = 1,
+    ) -> Subscription:
+        """Hand events to a function from now on: `await client.subscribe("doc.*", tell)`; `stop()` ends it.
+
+        `durable` names a subscription that the bus keeps: it goes on where it was, shares its events with whoever else
+        subscribes under the name, tries again by `retry`, and what fails for good is a dead letter (`client.events`).
+        `start` counts when a durable one is made: `new`, `all`, a sequence, a time, or how long ago. `concurrency` is a
+        durable one's.
+        """
+        bus = await self.connect()
+        return await start_subscription(
+            bus,
+            read_patterns(pattern),
+            bind_handler(handler),
+            options=SubscriptionOptions(durable=durable, start=start, retry=read_retry(retry), concurrency=concurrency),
+        )
+
+    @property
+    def events(self) -> EventDesk:
+        """Events that were: to read again, and what became of subscriptions."""
+        return EventDesk(self.connect)
+
     @property
     def subjects(self) -> Subjects:
         """Where everything of the namespace lies."""
@@ -327,7 +382,7 @@ class Client:
     ) -> list[JobSummary]:
         """Jobs by their last change, the newest first. Reads the whole ledger: for people, not for hot paths.
 
-        `state` is one state, several, or `open`; `since` a time or how long ago.
+        Deliveries of Webhooks are left out, unless `job` is theirs. `state` is one state, several, or `open`; `since` a time or how long ago.
         """
         bus = await self.connect()
         table = JobTable()

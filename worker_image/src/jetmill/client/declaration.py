@@ -34,6 +34,7 @@ from jetmill.protocol.retry import RetryPolicy
 if TYPE_CHECKING:
     from jetmill.client.filter import Filter
     from jetmill.client.handle import JobHandle
+    from jetmill.client.handling import EventHandler
     from jetmill.client.submission import Item, Payload
     from jetmill.client.sync import SyncJobHandle
 
@@ -178,6 +179,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._handlers: dict[str, JobHandler[..., Any]] = {}
+        self._event_handlers: dict[str, EventHandler] = {}
 
     def add(self, handler: JobHandler[..., Any]) -> None:
         """Take a handler in; ConfigError if another function has its name. A reloaded module replaces its own."""
@@ -192,6 +194,21 @@ class Registry:
     def get(self, name: str) -> JobHandler[..., Any] | None:
         """The handler of a Job."""
         return self._handlers.get(name)
+
+    def add_event_handler(self, handler: EventHandler) -> None:
+        """Take a handler of events in; ConfigError if another function has its name."""
+        there = self._event_handlers.get(handler.name)
+        same = there is None or there.origin == handler.origin or _is_same(there.function, handler.function)
+        if there is not None and not (same and there.job is handler.job):
+            raise ConfigError(
+                f"the subscription {handler.name!r} is declared twice: by {there.origin} and by {handler.origin}",
+                cure='give one of them another name: @on("doc.*", name="…")',
+            )
+        self._event_handlers[handler.name] = handler
+
+    def event_handlers(self) -> list[EventHandler]:
+        """What `@on` and `on_event` declared, by name."""
+        return [self._event_handlers[name] for name in sorted(self._event_handlers)]
 
     def names(self) -> list[str]:
         """The Jobs that are declared, sorted."""

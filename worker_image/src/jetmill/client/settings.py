@@ -18,6 +18,7 @@ from jetmill.bus.connect import BusOptions
 from jetmill.errors import ConfigError
 from jetmill.protocol.name import is_label
 from jetmill.protocol.subject import DEFAULT_PREFIX
+from jetmill.variable import refuse_settings
 
 _SCHEMES = ("nats", "tls", "ws", "wss", "memory")
 _VARIABLES = {
@@ -71,9 +72,7 @@ class ClientSettings:
     def __post_init__(self) -> None:
         faults = _find_faults(self)
         if faults:
-            raise ConfigError(
-                "the settings cannot be used: " + "; ".join(faults), cure="correct them all, then try again"
-            )
+            raise refuse_settings(faults)
 
     @property
     def is_memory(self) -> bool:

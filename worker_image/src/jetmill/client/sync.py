@@ -15,16 +15,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from jetmill.bus.ports import TraceLine
 from jetmill.client.client import Client
 from jetmill.client.declaration import JobHandler, Registry, default_registry
+from jetmill.client.desk import EventKeywords
 from jetmill.client.handle import JobHandle
 from jetmill.client.option import CallKeywords, CallOptions
 from jetmill.client.settings import ClientSettings
 from jetmill.client.status import JobStats, JobStatus, JobSummary, Transition
 from jetmill.client.submission import Item, Payload
 from jetmill.errors import JetmillError
+from jetmill.protocol.event import Event
 from jetmill.protocol.record import JobSettings, Presence
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from jetmill.client.event import BaseEvent
 
 T = TypeVar("T")
 
@@ -187,6 +191,10 @@ class SyncClient:
     def send_to_user(self, user: str, message: Any) -> None:
         """Send a message to one user, at every screen that he has open."""
         self._call(self._client.send_to_user(user, message))
+
+    def publish(self, event: str | BaseEvent | Event, data: Any = None, /, **attributes: Unpack[EventKeywords]) -> str:
+        """Publish an event."""
+        return self._call(self._client.publish(event, data, **attributes))
 
     def list(
         self,

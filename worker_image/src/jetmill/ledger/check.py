@@ -8,9 +8,10 @@ place of its payload in one integer: about 110 bytes a job with its id, measured
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from jetmill.protocol.plan import StoredPlan, make_slot_id
 from jetmill.protocol.record import Entry
 from jetmill.protocol.state import ALLOWED, CLAIMED, FINAL, Reason, State, crash_budget
 
@@ -31,6 +32,9 @@ class Link(NamedTuple):
     lease: str | None = None
     worker: str | None = None
     job: str = ""
+    due: int = 0
+    slot: int = 0
+    """µs: the time of the calendar that it stands for."""
 
 
 Breach = tuple[str, str]
@@ -51,6 +55,8 @@ def link_of(entry: Entry) -> Link:
         lease=record.lease,
         worker=record.worker,
         job=sys.intern(record.job),
+        due=record.due or 0,
+        slot=0 if record.call is None else record.call.slot or 0,
     )
 
 
@@ -140,7 +146,7 @@ def _check_source(previous: Link, entry: Entry) -> Iterator[Breach]:
     record = entry.record
     begins = previous.state in FINAL and record.state is not State.DISCARDED
     if record.payload_seq is None:
-        if not begins:
+        if not begins and record.reason is not Reason.REPLANNED:
             yield "payload", f"{record.state} says nothing of its payload"
     elif record.payload_seq != previous.source:
         yield "payload", f"points to {record.payload_seq}, the payload lies at {previous.source}"
@@ -155,11 +161,24 @@ class Finding(NamedTuple):
     text: str
 
 
+class Start(NamedTuple):
+    """A slot of a schedule that was claimed for the first time."""
+
+    id: str
+    seq: int
+    schedule: str
+    generation: int
+    due: int
+    slot: int
+
+
 class ChainCheck:
     """All chains of a ledger, record by record, in order."""
 
     def __init__(self) -> None:
         self.records = 0
+        self.starts: list[Start] = []
+        """Slots that were claimed, in order: their plans are not among the records."""
         self._open: dict[str, Link] = {}
         self._ended: dict[int | str, int] = {}
         self._gates: dict[str, dict[str, int]] = {}
@@ -173,14 +192,23 @@ class ChainCheck:
             previous = _unpack(self._ended.pop(key))
         sequences = [entry.seq] if previous is None or previous.seq == 0 else [previous.seq, entry.seq]
         findings = [Finding(entry.id, sequences, rule, text) for rule, text in check_step(previous, entry)]
+        if entry.record.schedule is not None and previous is not None and previous.state is State.SCHEDULED:
+            self._note_start(entry, previous)
         if entry.record.gate is not None:
             findings += self._check_gate(entry)
         if entry.record.final:
             self._open.pop(entry.id, None)
             self._ended[key] = _pack(entry)
         else:
-            self._open[entry.id] = link_of(entry)
+            link = link_of(entry)
+            self._open[entry.id] = link if link.slot or previous is None else link._replace(slot=previous.slot)
         return findings
+
+    def _note_start(self, entry: Entry, previous: Link) -> None:
+        record = entry.record
+        if record.state is State.RUNNING and record.schedule is not None:
+            schedule, generation = sys.intern(record.schedule), record.generation or 0
+            self.starts.append(Start(entry.id, entry.seq, schedule, generation, previous.due, previous.slot))
 
     def _check_gate(self, entry: Entry) -> list[Finding]:
         """One claimed, open job per gate."""
@@ -217,6 +245,22 @@ class ChainCheck:
 
     def __len__(self) -> int:
         return len(self._open) + len(self._ended)
+
+
+def check_start(start: Start, plans: Iterable[StoredPlan]) -> Iterator[Finding]:
+    """No slot of an old spec starts once the new one is in force: its plan is complete."""
+    for stored in plans:
+        plan = stored.plan
+        if (
+            plan.complete
+            and plan.schedule == start.schedule
+            and start.generation < plan.generation
+            and start.due > plan.since
+            and stored.seq < start.seq
+            and make_slot_id(stored.uid, start.slot) == start.id  # not of another schedule of that name
+        ):
+            text = f"a slot of generation {start.generation} starts under generation {plan.generation}"
+            yield Finding(start.id, [stored.seq, start.seq], "schedule", text)
 
 
 def _key(job_id: str) -> int | str:

@@ -97,7 +97,10 @@ async def _is_valid(actor: Actor, holder: Holder) -> bool:
 
 
 async def _decide(actor: Actor, entry: Entry, policy: Policy, holder: Holder) -> Verdict:
-    waits = policy == "limit" or entry.record.enqueueing > 1 or entry.record.state is State.RETRYING
+    record = entry.record
+    # A slot that was withdrawn and planned again is no job that a person retries.
+    reopened = record.enqueueing > 1 and record.state is not State.SCHEDULED
+    waits = policy == "limit" or reopened or record.state is State.RETRYING
     if not waits and policy == "forbid":
         return Skip()
     if not waits:

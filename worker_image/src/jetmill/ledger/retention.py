@@ -17,6 +17,9 @@ from jetmill.ledger.scan import scan
 from jetmill.protocol.record import Entry, JobSettings, Record
 from jetmill.protocol.state import State
 
+SLOT_KEPT = 2 * 3_600_000_000
+"""µs: a schedule's job is kept for as long at least, however short its Job's retention is."""
+
 
 class Retention:
     """The memory of one keeper's purging: a cursor for each retention time."""
@@ -71,16 +74,24 @@ class Retention:
         last = chain[-1]
         # A slot that was cancelled or withdrawn before its time has to be remembered beyond it, or it is planned again.
         ended = max(last.time, *(entry.record.due or 0 for entry in chain))
-        over = ended + retention_of(last.record, settings)
+        kept = retention_of(last.record, settings)
+        # An unfinished plan that names it is finished within this time, if at all: a slot that ran is not planned anew.
+        over = ended + (kept if last.record.schedule is None else max(kept, SLOT_KEPT))
         if over > now:
             if ended > last.time:
                 heappush(self._later, (over, job_id))
             return 0
-        await ledger.purge(job_id, up_to=last.seq + 1)
-        if await ledger.read(job_id) is None:
-            for name in _objects(chain):
-                await self._bus.payloads.remove(name)
+        await purge_chain(self._bus, chain)
         return 1
+
+
+async def purge_chain(bus: Bus, chain: list[Entry]) -> None:
+    """Remove a chain that has ended, as it was read, with the objects that it refers to."""
+    job_id, last = chain[-1].id, chain[-1]
+    await bus.ledger.purge(job_id, up_to=last.seq + 1)
+    if await bus.ledger.read(job_id) is None:
+        for name in _objects(chain):
+            await bus.payloads.remove(name)
 
 
 def retention_of(record: Record, settings: dict[str, JobSettings]) -> int:

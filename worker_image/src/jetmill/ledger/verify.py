@@ -13,8 +13,9 @@ import msgspec
 
 from jetmill.bus.ports import Bus
 from jetmill.errors import CodecError, NotFoundError
-from jetmill.ledger.check import ChainCheck
+from jetmill.ledger.check import ChainCheck, check_start
 from jetmill.ledger.scan import scan
+from jetmill.protocol.plan import StoredPlan
 
 LISTED = 1_000
 HINT_GRACE_SECONDS = 600.0
@@ -81,7 +82,18 @@ async def verify(bus: Bus, *, on_progress: Callable[[int, int], None] | None = N
     report.states = check.count_states()
     report.open = len(check.open_jobs())
     await _look_for_hints(bus, check, report)
+    await _check_starts(bus, check, report)
     return report
+
+
+async def _check_starts(bus: Bus, check: ChainCheck, report: Report) -> None:
+    """Hold what started of schedules against their plans, the last of each: it names what is in force."""
+    by_name: dict[str, list[StoredPlan]] = {}
+    for stored in await bus.ledger.plans() if check.starts else ():
+        by_name.setdefault(stored.plan.schedule, []).append(stored)
+    for start in check.starts:
+        for finding in check_start(start, by_name.get(start.schedule, ())):
+            report.add(*finding)
 
 
 async def _look_for_hints(bus: Bus, check: ChainCheck, report: Report) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from jetmill.errors import CodecError
+from jetmill.protocol.plan import Plan
 from jetmill.protocol.record import VERSION, Holder, JobSettings, Presence, Record
 
 MAX_MESSAGE_BYTES = 1_048_576
@@ -21,7 +22,7 @@ INLINE_BYTES = 524_288
 """Payloads and results above this go to the object store."""
 
 _encoder = msgspec.json.Encoder()
-_T = TypeVar("_T", Record, Holder, JobSettings, Presence)
+_T = TypeVar("_T", Record, Holder, JobSettings, Presence, Plan)
 
 
 class _Version(msgspec.Struct):
@@ -33,10 +34,11 @@ _record = msgspec.json.Decoder(Record)
 _holder = msgspec.json.Decoder(Holder)
 _settings = msgspec.json.Decoder(JobSettings)
 _presence = msgspec.json.Decoder(Presence)
+_plan = msgspec.json.Decoder(Plan)
 _value = msgspec.json.Decoder()
 
 
-def encode(message: Record | Holder | JobSettings | Presence) -> bytes:
+def encode(message: Record | Holder | JobSettings | Presence | Plan) -> bytes:
     """Encode a message as JSON; raise CodecError if it is over MAX_MESSAGE_BYTES or holds what JSON cannot."""
     try:
         data = _encoder.encode(message)
@@ -85,6 +87,11 @@ def decode_settings(data: bytes) -> JobSettings:
 def decode_presence(data: bytes) -> Presence:
     """Decode a worker's presence; raise CodecError."""
     return _decode(_presence, data)
+
+
+def decode_plan(data: bytes) -> Plan:
+    """Decode a schedule's plan; raise CodecError."""
+    return _decode(_plan, data)
 
 
 def encode_value(value: Any) -> bytes:

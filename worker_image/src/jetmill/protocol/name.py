@@ -21,6 +21,8 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _CURE = "use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
 MAX_EVENT_LABELS = 8
 MAX_USER_CHARACTERS = 253
+MAX_SUBSCRIPTION_CHARACTERS = 58
+"""What goes before the name of its consumer leaves as much of a label."""
 DELIVERIES = "wh--"
 """What the Job of a Webhook's deliveries is called: this, then the Webhook's name. No other Job may begin so."""
 MAX_WEBHOOK_CHARACTERS = 63 - len(DELIVERIES)
@@ -72,6 +74,14 @@ def parse_event_type(text: str, *, field: str = "type") -> str:
         raise InvalidNameError(
             f"{field}: {text!r:.80} cannot be an event type", field=field, cure="use one to eight labels joined by dots"
         )
+    return text
+
+
+def parse_subscription(text: str, *, field: str = "subscription") -> str:
+    """Return the name of a durable subscription: a label of at most 58 characters; raise InvalidNameError otherwise."""
+    if len(parse_label(text, field=field)) > MAX_SUBSCRIPTION_CHARACTERS:
+        cure = f"use at most {MAX_SUBSCRIPTION_CHARACTERS} characters"
+        raise InvalidNameError(f"{field}: {text!r:.80} is too long a name", field=field, cure=cure)
     return text
 
 

@@ -65,6 +65,8 @@ class Call(Struct, frozen=True, kw_only=True):
     timeout_seconds: float | None = None
     start_by: int | None = None
     """µs; not started by then, it is skipped as `expired`."""
+    slot: int | None = None
+    """µs: the time of the calendar that the job stands for."""
 
     def is_empty(self) -> bool:
         """Tell whether nothing was asked for, so that it need not be written."""

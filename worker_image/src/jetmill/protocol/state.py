@@ -63,6 +63,8 @@ class Reason(StrEnum):
     """A person asked for another enqueueing."""
     RESCHEDULED = "rescheduled"
     """Moved to another time."""
+    REPLANNED = "replanned"
+    """A slot whose schedule was edited before it was due: it goes by the new spec."""
     WITHDRAWN = "withdrawn"
     """A slot that its schedule does not name any more."""
 

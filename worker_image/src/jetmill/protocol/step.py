@@ -163,6 +163,12 @@ def build_reschedule(entry: Entry, *, due: int, time: int, by: str) -> Record:
     return _follow(entry, State.SCHEDULED, time=time, by=by, due=due, reason=Reason.RESCHEDULED)
 
 
+def build_withdrawal(entry: Entry, *, generation: int, time: int, by: str) -> Record:
+    """`cancelled` after a `scheduled` slot that its schedule does not intend any more; `generation` is who says so."""
+    record = _follow(entry, State.CANCELLED, time=time, by=by, reason=Reason.WITHDRAWN, due=entry.record.due)
+    return msgspec.structs.replace(record, generation=generation)
+
+
 def build_reopen(entry: Entry, *, time: int, by: str) -> Record:
     """`queued` after a final record: the next enqueueing, attempt 1, no crashes."""
     return _follow(

@@ -34,6 +34,8 @@ class Subjects:
         self.job_prefix = f"{self.root}.job."
         self.all_jobs = f"{self.root}.job.*"
         self.all_hints = f"{self.root}.q.>"
+        self.plan_prefix = f"{self.root}.plan."
+        self.all_plans = f"{self.root}.plan.*"
         self.cancel_prefix = f"{self.root}.cancel."
         self.event_prefix = f"{self.root}.event."
         self.all_events = f"{self.root}.event.>"
@@ -47,6 +49,10 @@ class Subjects:
     def hold(self, key_hash: str) -> str:
         """The holder record of a gate."""
         return f"{self.root}.hold.{key_hash}"
+
+    def plan(self, uid: str) -> str:
+        """The plan of a schedule; its uid comes from a cluster, so it is checked."""
+        return self.plan_prefix + parse_label(uid, field="uid")
 
     def queue_stream(self, job: str) -> str:
         """The work queue of one Job."""
@@ -83,6 +89,14 @@ class Subjects:
     def event(self, event_type: str) -> str:
         """An event on the bus."""
         return self.event_prefix + event_type
+
+    def again(self, subscription: str, seq: int | str) -> str:
+        """An event that is handed to one subscription once more."""
+        return f"{self.root}.again.{subscription}.{seq}"
+
+    def dead(self, subscription: str, seq: int | str) -> str:
+        """An event that a subscription gave up."""
+        return f"{self.root}.dead.{subscription}.{seq}"
 
     def progress(self, job_id: str) -> str:
         """The progress reports of one job."""

@@ -295,6 +295,7 @@ class Attempt:
                 "JETMILL_JOB_ID": facts.id,
                 "JETMILL_ATTEMPT": str(facts.attempt),
                 "JETMILL_NAMESPACE": facts.namespace,
+                **({} if self.context.slot is None else {"JETMILL_SLOT": self.context.slot.isoformat()}),
             },
             result_max_bytes=self._parts.settings.result_max_bytes,
         )

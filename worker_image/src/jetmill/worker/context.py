@@ -33,6 +33,7 @@ class JobFacts(msgspec.Struct, frozen=True, gc=False):
     user: str | None = None
     labels: dict[str, str] | None = None
     trace: str | None = None
+    slot: int | None = None
 
 
 class Host(Protocol):
@@ -155,6 +156,11 @@ class JobContext:
         return to_datetime(self.facts.scheduled)
 
     @property
+    def slot(self) -> datetime | None:
+        """The time of the calendar that this job of a ScheduledJob stands for, whenever it runs; None: of none."""
+        return None if self.facts.slot is None else to_datetime(self.facts.slot)
+
+    @property
     def started(self) -> datetime:
         """When this attempt started."""
         return to_datetime(self.facts.started)
@@ -199,17 +205,23 @@ class JobContext:
         """As `enqueue`, for a handler on a thread or in a process."""
         return str(self._host.wait_for(self._host.enqueue(self.facts, job, payload or {}, options)))
 
-    async def publish(self, event_type: str, data: Any = None) -> str:
-        """Publish an event of the application; its id."""
-        return await self._host.publish(self.facts, event_type, data)
+    async def publish(self, event: Any, data: Any = None) -> str:
+        """Publish an event of the application, by its type and data or as a BaseEvent; its id. Its source is the Job,
+        its subject the job.
+        """
+        return await self._host.publish(self.facts, *_open(event, data))
 
-    def publish_sync(self, event_type: str, data: Any = None) -> str:
+    def publish_sync(self, event: Any, data: Any = None) -> str:
         """As `publish`, for a handler on a thread or in a process."""
-        return str(self._host.wait_for(self._host.publish(self.facts, event_type, data)))
+        return str(self._host.wait_for(self._host.publish(self.facts, *_open(event, data))))
 
     def stop(self) -> None:
         """Raise the flag; what the worker calls."""
         self.cancelled.set()
+
+
+def _open(event: Any, data: Any) -> tuple[str, Any]:
+    return (event, data) if isinstance(event, str) else (event.type, event.data)
 
 
 current: contextvars.ContextVar[JobContext | None] = contextvars.ContextVar("jetmill_job", default=None)

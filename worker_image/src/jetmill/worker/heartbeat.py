@@ -77,7 +77,7 @@ class Heartbeat:
             self._thread.start()
             await ready
         else:
-            self._task = asyncio.create_task(self._beat_for_ever(self._bus, self._stopping))
+            self._task = asyncio.create_task(self._beat_in_task())
 
     async def stop(self) -> None:
         """Stop, and take presence away."""
@@ -103,7 +103,23 @@ class Heartbeat:
             self._wake.set()
 
     def _run_thread(self, main: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
-        asyncio.run(self._live_in_thread(main, ready))
+        try:
+            asyncio.run(self._live_in_thread(main, ready))
+        except Exception as err:  # noqa: BLE001 - the edge: whatever it is, nobody renews the leases any more
+            self._fail(err)
+            with suppress(RuntimeError):  # the worker's loop has ended
+                main.call_soon_threadsafe(_resolve, ready)
+
+    async def _beat_in_task(self) -> None:
+        try:
+            await self._beat_for_ever(self._bus, self._stopping)
+        except Exception as err:  # noqa: BLE001 - the same
+            self._fail(err)
+
+    def _fail(self, err: Exception) -> None:
+        """A worker without a sign of life loses its jobs to others while it runs them: it has to end as if stalled."""
+        log.error("heartbeat_failed", exc_info=err)
+        self._vitals.stalled()
 
     async def _live_in_thread(self, main: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
         self._thread_loop = asyncio.get_running_loop()

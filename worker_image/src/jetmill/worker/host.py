@@ -8,11 +8,10 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
-from jetmill.protocol.name import parse_event_type
+from jetmill.protocol.event import Event, encode_event
+from jetmill.protocol.transition import make_job_source
 from jetmill.worker.context import JobFacts, to_datetime
 
 
@@ -42,21 +41,18 @@ class WorkerHost:
 
     async def publish(self, facts: JobFacts, event_type: str, data: Any) -> str:
         """Publish an event of the application, as a CloudEvent whose source is the Job and whose subject is the job."""
-        event_id = secrets.token_hex(16)
-        event = {
-            "specversion": "1.0",
-            "id": event_id,
-            "type": parse_event_type(event_type),
-            "source": f"/jetmill/{facts.namespace}/{facts.job}",
-            "subject": facts.id,
-            "time": to_datetime(self._bus.link.now()).isoformat().replace("+00:00", "Z"),
-            "datacontenttype": "application/json",
-            "data": data,
-        }
-        if facts.trace is not None:
-            event["traceparent"] = facts.trace
-        await self._bus.events.publish(event_type, msgspec.json.encode(event), event_id=event_id)
-        return event_id
+        event = Event(
+            id=secrets.token_hex(16),
+            type=event_type,
+            source=make_job_source(facts.namespace, facts.job),
+            subject=facts.id,
+            time=to_datetime(self._bus.link.now()),
+            user=facts.user,
+            data=data,
+            extensions={} if facts.trace is None else {"traceparent": facts.trace},
+        )
+        await self._bus.events.publish(event.type, encode_event(event), event_id=event.id)
+        return event.id
 
     def wait_for(self, coroutine: Any) -> Any:
         """Wait on a handler's thread for what runs on the loop."""

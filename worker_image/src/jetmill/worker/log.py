@@ -27,6 +27,7 @@ EVENTS: dict[str, str] = {
     "worker_stalled": "A handler blocks the loop beyond its timeout: the process ends, its jobs are taken over.",
     "worker_recycled": "It has done its number of jobs, or has grown too large: it drains and ends.",
     "health_served": "Probes and metrics are answered on `port`.",
+    "heartbeat_failed": "A defect of Jetmill ended its sign of life: the process ends, its jobs are taken over.",
     "heartbeat_lost": "Presence could not be renewed; said once until it works again.",
     "heartbeat_regained": "It works again.",
     "handler_missing": "A Job's handler is not known here; it is left to workers that know it.",
@@ -41,6 +42,9 @@ EVENTS: dict[str, str] = {
     "handler_abandoned": "A handler did not stop when it was told to; nobody waits for it any more.",
     "filter_failed": "A filter or on_failure raised; the job goes on.",
     "resource_not_closed": "Tearing a resource down raised.",
+    "subscription_started": "A handler of events (`@on`) is handed events.",
+    "subscription_not_started": "The bus could not be asked for events; it is asked again.",
+    "subscription_denied": "This worker's user in NATS may not subscribe: its handlers of events do not run here.",
 }
 
 

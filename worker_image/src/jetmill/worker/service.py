@@ -30,6 +30,7 @@ from jetmill.worker.heartbeat import Heartbeat, Vitals
 from jetmill.worker.hold import Holds, is_known_elsewhere
 from jetmill.worker.host import WorkerHost
 from jetmill.worker.intake import Intake
+from jetmill.worker.listener import Listeners
 from jetmill.worker.log import get_logger
 from jetmill.worker.metric import Metrics
 from jetmill.worker.part import Parts
@@ -100,6 +101,8 @@ class Service:
         self._slots: Slots | None = None
         self._intake: Intake | None = None
         self._rest: Rest | None = None
+        self._listeners: Listeners | None = None
+        self._listening_ends: asyncio.Task[None] | None = None
         self._parts: Parts | None = None
         self._rss_timer: asyncio.TimerHandle | None = None
         options = settings.connection.bus_options()
@@ -201,9 +204,10 @@ class Service:
 
     async def start(self) -> None:
         """Say that it lives, then take jobs. ConfigError if there is nothing to serve; BusError."""
-        if not self._roster.named and self._roster.rule is None:
+        listens = bool(self._registry.event_handlers())
+        if not self._roster.named and self._roster.rule is None and not listens:
             raise ConfigError(
-                "there is nothing to serve", cure="name Jobs (--job) or import modules with @job (--import)"
+                "there is nothing to serve", cure="name Jobs (--job) or import modules with @job or @on (--import)"
             )
         if not self.bus.link.threaded:
             await self._declare()
@@ -231,6 +235,8 @@ class Service:
         )
         for job in self._roster.jobs:
             self._follow(job)
+        self._listeners = Listeners(self.bus, self._client, self._registry.event_handlers())
+        self._listeners.start()
         if self.settings.max_rss_bytes is not None:
             self._watch_rss()
         log.info("worker_started", worker=self.id, jobs=list(self._roster.jobs), slots=self._intake.slots)
@@ -264,6 +270,8 @@ class Service:
 
     async def drain(self, *, grace_seconds: float) -> bool:
         """Let jobs end, interrupt those that do not, settle all; False: some could not be settled."""
+        if self._listeners is not None:
+            self._listening_ends = asyncio.create_task(self._listeners.stop(grace_seconds=grace_seconds))
         slots = self._slots
         if slots is None:
             return True
@@ -290,6 +298,10 @@ class Service:
 
     async def close(self) -> None:
         """End what was started, presence last but the connection."""
+        if self._listening_ends is not None:
+            await self._listening_ends
+        elif self._listeners is not None:
+            await self._listeners.stop(grace_seconds=0.0)
         if self._rss_timer is not None:
             self._rss_timer.cancel()
         for unwatch in self._unwatch:

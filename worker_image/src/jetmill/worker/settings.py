@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jetmill.client.settings import ClientSettings
 from jetmill.client.settings import settings_from_env as connection_from_env
 from jetmill.errors import ConfigError
-from jetmill.log import LEVELS
 from jetmill.protocol.name import is_label
+from jetmill.variable import (
+    FLAG,
+    NUMBER,
+    TITLE,
+    WHOLE,
+    Variables,
+    find_log_faults,
+    parse_flag,
+    parse_names,
+    parse_variables,
+    refuse_settings,
+)
 from jetmill.worker.result import RESULT_MAX_BYTES
 
 MAX_SLOTS = 10_000
@@ -69,9 +80,7 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         faults = _find_faults(self)
         if faults:
-            raise ConfigError(
-                "the settings cannot be used: " + "; ".join(faults), cure="correct them all, then try again"
-            )
+            raise refuse_settings(faults)
 
 
 def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) -> WorkerSettings:
@@ -81,7 +90,7 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
     """
     environ = os.environ if environ is None else environ
     faults: list[str] = []
-    values = _parse_all(environ, faults)
+    values = parse_variables(_VARIABLES, environ, faults)
     given = {key: value for key, value in given.items() if value is not None}
     unknown = given.keys() - WorkerSettings.__dataclass_fields__.keys() - ClientSettings.__dataclass_fields__.keys()
     faults += [f"{name}: no such setting" for name in sorted(unknown)]
@@ -93,62 +102,37 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
             outer = {key: value for key, value in given.items() if key in ClientSettings.__dataclass_fields__}
             values["connection"] = connection_from_env(environ, **outer)
     except ConfigError as err:
-        faults.append(err.message.removeprefix("the settings cannot be used: "))
+        faults.append(err.message.removeprefix(TITLE))
     connection = values.pop("connection", None)
     try:
         settings = WorkerSettings(connection=connection or ClientSettings(), **values)
     except ConfigError as err:
-        faults.append(err.message.removeprefix("the settings cannot be used: "))
+        faults.append(err.message.removeprefix(TITLE))
     else:
         if not faults:
             return settings
-    raise ConfigError("the settings cannot be used: " + "; ".join(faults), cure="correct them all, then try again")
+    raise refuse_settings(faults)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.replace(",", " ").split() if part)
-
-
-def _flag(text: str) -> bool:
-    lowered = text.strip().lower()
-    if lowered not in ("1", "true", "yes", "on", "0", "false", "no", "off", ""):
-        raise ValueError(text)
-    return lowered in ("1", "true", "yes", "on")
-
-
-_FLAG, _WHOLE, _NUMBER = "true or false", "a whole number", "a number"
-_VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "jobs": ("JETMILL_JOBS", _names, "names"),
-    "modules": ("JETMILL_IMPORT", _names, "modules"),
-    "entry_points": ("JETMILL_ENTRY_POINTS", _flag, _FLAG),
-    "concurrency": ("JETMILL_CONCURRENCY", int, _WHOLE),
-    "grace_seconds": ("JETMILL_GRACE_SECONDS", float, _NUMBER),
-    "stop_seconds": ("JETMILL_STOP_SECONDS", float, _NUMBER),
-    "settle_seconds": ("JETMILL_SETTLE_SECONDS", float, _NUMBER),
+_VARIABLES: Variables = {
+    "jobs": ("JETMILL_JOBS", parse_names, "names"),
+    "modules": ("JETMILL_IMPORT", parse_names, "modules"),
+    "entry_points": ("JETMILL_ENTRY_POINTS", parse_flag, FLAG),
+    "concurrency": ("JETMILL_CONCURRENCY", int, WHOLE),
+    "grace_seconds": ("JETMILL_GRACE_SECONDS", float, NUMBER),
+    "stop_seconds": ("JETMILL_STOP_SECONDS", float, NUMBER),
+    "settle_seconds": ("JETMILL_SETTLE_SECONDS", float, NUMBER),
     "health_host": ("JETMILL_HEALTH_HOST", str, "an address"),
-    "health_port": ("JETMILL_HEALTH_PORT", int, _WHOLE),
+    "health_port": ("JETMILL_HEALTH_PORT", int, WHOLE),
     "pod": ("JETMILL_POD_NAME", str, "a name"),
-    "max_jobs": ("JETMILL_MAX_JOBS", int, _WHOLE),
-    "max_rss_bytes": ("JETMILL_MAX_RSS_BYTES", int, _WHOLE),
-    "result_max_bytes": ("JETMILL_RESULT_MAX_BYTES", int, _WHOLE),
-    "unknown_handler_seconds": ("JETMILL_UNKNOWN_HANDLER_SECONDS", float, _NUMBER),
+    "max_jobs": ("JETMILL_MAX_JOBS", int, WHOLE),
+    "max_rss_bytes": ("JETMILL_MAX_RSS_BYTES", int, WHOLE),
+    "result_max_bytes": ("JETMILL_RESULT_MAX_BYTES", int, WHOLE),
+    "unknown_handler_seconds": ("JETMILL_UNKNOWN_HANDLER_SECONDS", float, NUMBER),
     "log_format": ("JETMILL_LOG_FORMAT", str, "auto, json or console"),
     "log_level": ("JETMILL_LOG_LEVEL", str.lower, "a level"),
-    "log_jobs": ("JETMILL_LOG_JOBS", _flag, _FLAG),
+    "log_jobs": ("JETMILL_LOG_JOBS", parse_flag, FLAG),
 }
-
-
-def _parse_all(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, (variable, parse, wanted) in _VARIABLES.items():
-        text = environ.get(variable)
-        if not text:
-            continue
-        try:
-            values[key] = parse(text)
-        except ValueError:
-            faults.append(f"{key} ({variable}): {text!r:.80} is not {wanted}")
-    return values
 
 
 def _find_faults(settings: WorkerSettings) -> list[str]:
@@ -171,8 +155,5 @@ def _find_faults(settings: WorkerSettings) -> list[str]:
         value = getattr(settings, key)
         if value is not None and value < 1:
             faults.append(f"{name(key)}: {value} is not 1 or more")
-    if settings.log_format not in ("auto", "json", "console"):
-        faults.append(f"{name('log_format')}: {settings.log_format!r} is not auto, json or console")
-    if settings.log_level not in LEVELS:
-        faults.append(f"{name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
+    faults += find_log_faults(settings.log_format, settings.log_level)
     return faults

@@ -247,6 +247,7 @@ class Slots:
             call.user if call is not None else None,
             call.labels if call is not None else None,
             call.trace if call is not None else None,
+            call.slot if call is not None else None,
         )
         return JobContext(facts, self._parts.host)
 

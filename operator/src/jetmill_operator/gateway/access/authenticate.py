@@ -48,8 +48,6 @@ class Caller:
     identity: Identity
     method: Method
     session: Session | None = None
-    namespace: str = ""
-    """The only one that a ticket is good for; "": any."""
 
 
 class Authenticator:
@@ -74,7 +72,7 @@ class Authenticator:
             ticket = self.sessions.redeem_ticket(given.ticket)
             if ticket is None:
                 raise UnauthenticatedError("the ticket is not, or no longer, good", cure="ask for another one")
-            return Caller(ticket.identity, Method.TICKET, namespace=ticket.namespace)
+            return Caller(ticket.identity, Method.TICKET)
         if given.cookie:
             session = self.sessions.find(given.cookie)
             if session is None:

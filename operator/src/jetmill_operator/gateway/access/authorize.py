@@ -81,7 +81,9 @@ class Permit:
         if not verdict.allowed:
             raise self.denial(verdict, job=job)
 
-    def denial(self, verdict: Verdict | None = None, *, job: str = "") -> DeniedError:
-        """Say that it is not granted."""
+    def denial(self, verdict: Verdict | None = None, *, job: str = "", right: Right | None = None) -> DeniedError:
+        """Say that it (or another right) is not granted."""
         reason = verdict.reason if verdict is not None else ""
-        return DeniedError(self.right, namespace=self.namespace, user=self.identity.name, job=job, reason=reason)
+        return DeniedError(
+            right or self.right, namespace=self.namespace, user=self.identity.name, job=job, reason=reason
+        )

@@ -22,7 +22,6 @@ class Source:
     """What the headers say of where a request comes from; "": they do not."""
 
     host: str = ""
-    scheme: str = "http"
     origin: str = ""
     fetch_site: str = ""
 

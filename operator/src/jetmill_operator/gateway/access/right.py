@@ -23,6 +23,8 @@ class Scope(StrEnum):
     """One Job is enough (`resourceNames`): that of the job whose id is in the path."""
     BODY = "body"
     """One Job is enough: the one that the request's body names, which the handler asks for."""
+    NAME = "name"
+    """One object is enough (`resourceNames`): that whose name is in the path."""
     ANYBODY = "anybody"
     """No right but to be somebody."""
     NOBODY = "nobody"
@@ -58,8 +60,17 @@ QUEUES = Right("list", "jobs/queues")
 EVENTS = Right("watch", "jobs/events")
 LISTEN = Right("watch", "jobs/messages")
 SPEAK = Right("create", "jobs/messages")
-DECLARED = {plural: (Right("list", plural), Right("get", plural)) for plural in ("jobs", "scheduledjobs", "webhooks")}
+VERBS = {"create": "declare", "update": "replace", "patch": "change", "delete": "delete"}
+PLURALS = ("jobs", "scheduledjobs", "webhooks")
+DECLARED = {plural: (Right("list", plural), Right("get", plural, Scope.NAME)) for plural in PLURALS}
 """Of what is declared in the cluster, by plural: all of them, and one. RBAC's own rights on the objects."""
+EDITS = {
+    plural: {verb: Right(verb, plural, Scope.NAMESPACE if verb == "create" else Scope.NAME) for verb in VERBS}
+    for plural in PLURALS
+}
+"""To change what is declared, by plural and verb: RBAC's own rights on the objects."""
+SIGHT = (LIST, READ, WATCH, QUEUES, WORKERS, *(right for pair in DECLARED.values() for right in pair))
+"""Whoever has one of these in a namespace may know that it is there; what most have comes first."""
 SELF = Right("", "", Scope.ANYBODY)
 PUBLIC = Right("", "", Scope.NOBODY)
 
@@ -82,5 +93,10 @@ RIGHTS: Mapping[Right, str] = {
     SPEAK: "send messages to topics and users",
     **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
     **{to_get: f"see one of the {plural} that are declared" for plural, (_, to_get) in DECLARED.items()},
+    **{
+        right: f"{VERBS[verb]} {plural} in the cluster"
+        for plural, rights in EDITS.items()
+        for verb, right in rights.items()
+    },
 }
 """Every right there is, and what it lets one do."""

@@ -36,7 +36,6 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     identity: Identity
-    namespace: str
     expires: float
 
 
@@ -98,10 +97,10 @@ class Sessions:
         expected = self.csrf_of(session).encode()
         return hmac.compare_digest(expected, cookie.encode()) and hmac.compare_digest(expected, header.encode())
 
-    def issue_ticket(self, identity: Identity, *, namespace: str) -> tuple[Ticket, str]:
-        """Issue a ticket for one stream of one namespace, to be used within 30 seconds."""
+    def issue_ticket(self, identity: Identity) -> tuple[Ticket, str]:
+        """Issue a ticket for one stream, to be used within 30 seconds: who it is of, and no right at all."""
         expires = self._clock() + TICKET_SECONDS
-        ticket = Ticket(id=secrets.token_urlsafe(18), identity=identity, namespace=namespace, expires=expires)
+        ticket = Ticket(id=secrets.token_urlsafe(18), identity=identity, expires=expires)
         return ticket, self._tickets.close(ticket)
 
     def redeem_ticket(self, text: str) -> Ticket | None:

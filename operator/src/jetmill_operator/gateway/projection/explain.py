@@ -39,7 +39,7 @@ def explain(wanted: JobFilter) -> str:
     if wanted.updated_after is not None or wanted.updated_before is not None:
         bitmaps.append("updated")
     parts = [f"bitmaps of {', '.join(bitmaps)}"] if bitmaps else []
-    facets = [name for name in ("label", "user", "schedule") if getattr(wanted, name)]
+    facets = [name for name in ("label", "user", "schedule", "error_group") if getattr(wanted, name)]
     if facets:
         parts.append(f"bitmaps or postings of {', '.join(facets)}")
     if wanted.error is not None:

@@ -38,6 +38,8 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Text that occurs in the type or the message of the job's last error, whatever the case; three characters at
     least.
     """
+    error_group: str | None = None
+    """The key of a group of errors, as grouping by `error` gives it: exactly those."""
 
 
 def check_filter(wanted: JobFilter) -> None:

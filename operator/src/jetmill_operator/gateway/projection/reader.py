@@ -140,6 +140,8 @@ def _facets_of(wanted: JobFilter) -> list[tuple[str, str]]:
         facets.append(("user", wanted.user))
     if wanted.schedule is not None:
         facets.append(("schedule", wanted.schedule))
+    if wanted.error_group is not None:
+        facets.append(("error", wanted.error_group))
     return facets
 
 

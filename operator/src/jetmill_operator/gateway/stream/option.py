@@ -25,6 +25,10 @@ class StreamOptions:
     """The same in frames."""
     max_subscriptions: int = 50
     """Topics on one connection."""
+    frames_per_second: float = 20.0
+    """What a client may send, on average: each subscription may be a question to the API server."""
+    frames_at_once: int = 200
+    """And at once: all its topics after a break, and again."""
     max_sessions: int = 5_000
     """Connections to this gateway."""
     max_sessions_of_one: int = 1_500

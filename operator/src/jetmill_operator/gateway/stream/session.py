@@ -29,6 +29,7 @@ from jetmill_operator.gateway.stream.frame import (
 from jetmill_operator.gateway.stream.hub import Hub
 from jetmill_operator.gateway.stream.option import StreamOptions
 from jetmill_operator.gateway.stream.outbox import Gap, Outbox
+from jetmill_operator.gateway.stream.pace import Pace
 from jetmill_operator.gateway.stream.replay import replay
 from jetmill_operator.gateway.stream.snapshot import Snapshots, give_snapshot
 from jetmill_operator.gateway.stream.topic import TRACE, Kind, Topic, parse_topic
@@ -39,6 +40,7 @@ BAD_REQUEST = 4400
 NOT_AUTHENTICATED = 4401
 FORBIDDEN = 4403
 SLOW = 4008
+TOO_MANY = 4429
 _FAULTS = 10
 """Frames that cannot be read, before the connection ends."""
 log = structlog.get_logger()
@@ -104,6 +106,7 @@ class Session:
         self._options = options
         self._snapshots = snapshots
         self._faults = 0
+        self._pace = Pace(options.frames_per_second, options.frames_at_once)
         now = asyncio.get_running_loop().time()
         self._heartbeat = now
         self._checked = now
@@ -118,6 +121,9 @@ class Session:
         """Take a text from the client; never raises for what it says. Waits while the client does not read."""
         await self.outbox.room()
         if self.outbox.code:
+            return
+        if not self._pace.take(asyncio.get_running_loop().time()):
+            self.close(TOO_MANY, f"more than {self._options.frames_per_second:g} frames a second")
             return
         try:
             frame = decode_client_frame(text)

@@ -61,6 +61,8 @@ class EventStream:
             key = await self._session.subscribe(one)
             if key is None:
                 return await self._find_error()
+            if key in self._places:
+                return build_answer("error", key=key, code="bad-topic", detail=f"{key.topic} was given twice").text
             self._places[key] = place
         return None
 

@@ -22,12 +22,15 @@ from jetmill_operator.gateway.web.route import (
     dashboard,
     declaration,
     document,
+    edit,
     health,
     job,
     listing,
     namespace,
+    operation,
     session,
     stream,
+    why,
 )
 from jetmill_operator.gateway.web.schema import build_document
 
@@ -36,9 +39,12 @@ log = structlog.get_logger(__name__)
 HANDLERS: Sequence[BaseRouteHandler] = (
     *health.HANDLERS,
     *job.HANDLERS,
+    *why.HANDLERS,
     *creation.HANDLERS,
     *listing.HANDLERS,
+    *operation.HANDLERS,
     *declaration.HANDLERS,
+    *edit.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
     *stream.HANDLERS,

@@ -197,6 +197,24 @@ class BulkBody(Out, frozen=True, kw_only=True):
     items: list[BulkItem]
 
 
+class CauseBody(Out, frozen=True, kw_only=True):
+    """One finding."""
+
+    code: str
+    """Constant, for programs."""
+    text: str
+    cure: str = ""
+    """What to do."""
+
+
+class CausesBody(Out, frozen=True, kw_only=True):
+    """Why something does not run, or where it stands; empty: nothing keeps it."""
+
+    items: list[CauseBody]
+    looked: datetime
+    """When."""
+
+
 class WorkerBody(Out, frozen=True, kw_only=True):
     """A worker process that lives."""
 
@@ -244,7 +262,8 @@ class ServerBody(Out, frozen=True, kw_only=True):
 
     version: str
     namespaces: list[str]
-    default_namespace: str
+    default_namespace: str | None = None
+    """The one that is meant where a request names none, if you may see it."""
     auth: str
     connected: bool
     max_body_bytes: int
@@ -284,14 +303,13 @@ class TicketBody(Out, frozen=True, kw_only=True):
 
     ticket: str
     expires: datetime
-    namespace: str
 
 
 def build_job(status: JobStatus, *, path: str) -> JobBody:
     """What is said of a job; `path` is that of the jobs, with the prefix that the client sees."""
     own = f"{path}/{status.id}"
     suffix = f"?namespace={status.namespace}"
-    names = ("history", "payload", "result", "logs", "cancel", "retry", "discard", "reschedule")
+    names = ("history", "payload", "result", "logs", "why", "cancel", "retry", "discard", "reschedule")
     return JobBody(
         id=status.id,
         namespace=status.namespace,

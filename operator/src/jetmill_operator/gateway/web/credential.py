@@ -45,7 +45,6 @@ def read_source(connection: Any) -> Source:
     headers = connection.headers
     return Source(
         host=headers.get("host", ""),
-        scheme=connection.scope.get("scheme", "http"),
         origin=headers.get("origin", ""),
         fetch_site=headers.get("sec-fetch-site", ""),
     )

@@ -13,6 +13,7 @@ from litestar.connection import Request
 from jetmill.protocol.codec import MAX_DEPTH
 from jetmill_operator.gateway.web.problem import ProblemError
 
+MERGE = "application/merge-patch+json"
 MAX_BYTES = 1_048_576
 """As much as NATS takes in one message."""
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
@@ -23,7 +24,7 @@ async def check_body(request: Request[Any, Any, Any]) -> None:
     if "data" not in request.route_handler.parsed_fn_signature.parameters:
         return
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    if kind != "application/json" and not (request.method == "PATCH" and kind == MERGE):
         raise ProblemError("unsupported-media-type", f"{kind or 'nothing'!r:.80} is not application/json")
     check_document(await request.body())
 

@@ -51,6 +51,15 @@ async def provide_filter(  # noqa: PLR0913, PLR0917 - a list has as many filters
             description="Text in the type or message of the last error, whatever the case", min_length=3, max_length=256
         ),
     ] = None,
+    error_group: Annotated[
+        str | None,
+        QueryParameter(
+            name="errorGroup",
+            description="The key of a group of errors: of those exactly",
+            min_length=1,
+            max_length=1_024,
+        ),
+    ] = None,
 ) -> JobFilter:
     """Which jobs a query means; ProblemError."""
     return JobFilter(
@@ -66,6 +75,7 @@ async def provide_filter(  # noqa: PLR0913, PLR0917 - a list has as many filters
         updated_after=micros_of(updated_after, "updatedAfter"),
         updated_before=micros_of(updated_before, "updatedBefore"),
         error=error,
+        error_group=error_group,
     )
 
 

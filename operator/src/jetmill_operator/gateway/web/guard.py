@@ -150,7 +150,7 @@ def _check_rate(parts: GatewayParts, exchange: Exchange) -> None:
 async def _check_right(
     connection: ASGIConnection[Any, Any, Any, Any], parts: GatewayParts, exchange: Exchange, right: Right
 ) -> None:
-    namespace = find_namespace(connection, parts, exchange.caller)
+    namespace = find_namespace(connection, parts)
 
     def note(question: Question, verdict: Verdict) -> None:
         if question.right == right:
@@ -162,20 +162,18 @@ async def _check_right(
         await _check_job(connection, parts, exchange, granted=granted)
     elif not granted and right.scope is Scope.NAMESPACE:
         raise permit.denial()
+    elif not granted and right.scope is Scope.NAME:
+        await permit.require(job=str(connection.path_params["name"]))
     if granted:
         parts.namespaces.find(namespace)  # only who may look there hears whether it is served
 
 
-def find_namespace(connection: ASGIConnection[Any, Any, Any, Any], parts: GatewayParts, caller: Caller | None) -> str:
+def find_namespace(connection: ASGIConnection[Any, Any, Any, Any], parts: GatewayParts) -> str:
     """The namespace that a request means; ProblemError if that can be none."""
-    given = connection.query_params.get("namespace", "")
-    bound = caller.namespace if caller is not None else ""
-    namespace = given or bound or parts.namespaces.default
+    namespace = connection.query_params.get("namespace", "") or parts.namespaces.default
     if not is_label(namespace):
         fault = Fault(detail="namespace: no RFC 1123 label", parameter="namespace")
         raise ProblemError("invalid-parameter", f"{namespace!r:.80} is no namespace", faults=(fault,))
-    if bound and namespace != bound:
-        raise ProblemError("forbidden", f"the ticket is good for namespace {bound} alone")
     return str(namespace)
 
 

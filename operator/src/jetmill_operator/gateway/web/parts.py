@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jetmill.bus.ports import Trunk
-from jetmill_operator.cluster.ports import Cluster
+from jetmill_operator.cluster.ports import Cluster, Kind
 from jetmill_operator.gateway.access.authenticate import Authenticator
 from jetmill_operator.gateway.access.authorize import Authorizer, KubeAuthorizer, LetAll
 from jetmill_operator.gateway.access.ports import Reviewer
@@ -27,6 +27,16 @@ FAILURES_PER_SECOND, FAILURES_BURST = 1.0, 30
 """How often one address may show credentials that are not accepted: each may cost a question to the API server."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a cluster's objects come from besides those who declare them here."""
+
+    find_file: Callable[[Kind, str, str], str | None] = lambda _kind, _namespace, _name: None
+    """The file that declares an object; None: none does, or nobody knows."""
+    image: str = ""
+    """That of Jobs which name none, where they run without pods; "": they have to name one."""
+
+
 @dataclass(slots=True)
 class GatewayParts:
     """One gateway."""
@@ -41,6 +51,7 @@ class GatewayParts:
     backplane: Backplane
     cluster: Cluster | None = None
     """Holds what is declared; None: this gateway reaches none."""
+    ground: Ground = Ground()
     projection: Projection | None = None
     """Every job that there is, for lists; None: not opened yet."""
     collectors: list[Collector] = field(default_factory=list)

@@ -36,19 +36,26 @@ TYPES: Mapping[str, tuple[int, str]] = {
     "invalid-parameter": (400, "A parameter cannot be used"),
     "unauthenticated": (401, "Nobody knows who asks"),
     "forbidden": (403, "That is not allowed"),
+    "cluster-refused": (403, "The cluster refused it"),
     "foreign-origin": (403, "The request comes from a page of another site"),
     "not-found": (404, "There is nothing at this address"),
     "job-not-found": (404, "There is no such job"),
     "namespace-not-served": (404, "This gateway does not serve that namespace"),
     "method-not-allowed": (405, "This address does not know that method"),
+    "already-declared": (409, "There is one of that name already"),
+    "declared-in-file": (409, "A file declares it"),
     "job-state": (409, "The job's state does not allow that"),
+    "confirm-count": (409, "Say how many jobs that are"),
     "job-failed": (409, "The job has no result, for it ended otherwise"),
+    "precondition-failed": (412, "It is another version by now"),
     "too-large": (413, "That is too much"),
     "unsupported-media-type": (415, "The body has to be JSON"),
     "invalid-input": (422, "What was given cannot be accepted"),
     "invalid-payload": (422, "The payload does not fit the Job"),
+    "invalid-declaration": (422, "That cannot be declared"),
     "unknown-job": (422, "There is no Job of that name"),
     "idempotency-key-reused": (422, "The same key was given with another request"),
+    "precondition-required": (428, "The request has to say which version it is of"),
     "too-many-requests": (429, "Too many requests"),
     "internal-error": (500, "Jetmill made a mistake"),
     "projection-unavailable": (503, "There are no lists yet"),
@@ -86,6 +93,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     """What to do about it."""
     errors: tuple[Fault, ...] = ()
     retryable: bool | None = None
+    count: int | None = None
+    """How many jobs were meant."""
 
 
 class ProblemError(Exception):
@@ -99,6 +108,7 @@ class ProblemError(Exception):
         cure: str = "",
         faults: tuple[Fault, ...] = (),
         headers: Mapping[str, str] | None = None,
+        count: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.slug = slug
@@ -106,6 +116,7 @@ class ProblemError(Exception):
         self.cure = cure
         self.faults = faults
         self.headers = dict(headers or {})
+        self.count = count
 
 
 def make_problem(slug: str, detail: str, *, cure: str = "", errors: tuple[Fault, ...] = ()) -> Problem:
@@ -121,7 +132,8 @@ def explain(error: BaseException) -> tuple[Problem, dict[str, str]]:
     """The problem for an error, and the headers that go with it."""
     match error:
         case ProblemError():
-            return make_problem(error.slug, error.detail, cure=error.cure, errors=error.faults), error.headers
+            problem = make_problem(error.slug, error.detail, cure=error.cure, errors=error.faults)
+            return msgspec.structs.replace(problem, count=error.count), error.headers
         case AccessUnavailableError():
             retry = {"Retry-After": str(max(1, round(error.retry_after_seconds)))}
             return make_problem("access-unavailable", error.message, cure=error.cure), retry

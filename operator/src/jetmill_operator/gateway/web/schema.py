@@ -26,6 +26,15 @@ Every route needs a right, which Kubernetes' RBAC gives (`x-jetmill-right`). Err
 _ALWAYS = ("invalid-request", "invalid-parameter", "internal-error")
 _KNOWN = ("unauthenticated", "too-many-requests", "access-unavailable", "bus-unavailable")
 _BODY = ("too-large", "unsupported-media-type", "invalid-input")
+_DECLARED = ("not-found", "cluster-unavailable")
+_EDITED = (
+    "cluster-refused",
+    "declared-in-file",
+    "precondition-failed",
+    "precondition-required",
+    "invalid-declaration",
+)
+_OPERATION = ("not-found", "confirm-count", "too-large", "projection-unavailable", "projection-behind")
 _PROBLEM = "#/components/schemas/Problem"
 _TEXT = re.compile(r"\{([a-z_]+)\}")
 Document = dict[str, Any]
@@ -68,6 +77,12 @@ def _complete(operation: Document, handler: HTTPRouteHandler) -> None:
         slugs += ["forbidden", "namespace-not-served"]
     if right.scope is Scope.JOB:
         slugs += ["job-not-found", "job-state"]
+    if operation["tags"] == ["declarations"]:
+        slugs += _DECLARED
+        if right.verb in ("create", "update", "patch", "delete"):
+            slugs += _EDITED
+    if operation["tags"] == ["operations"]:
+        slugs += _OPERATION
     if "requestBody" in operation:
         slugs += _BODY
         operation["requestBody"]["required"] = True
@@ -122,6 +137,7 @@ def _problem_schemas() -> Document:
         "cure": text,
         "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}},
         "retryable": {"type": "boolean"},
+        "count": {"type": "integer"},
     }
     required = ["type", "title", "status", "detail"]
     return {"Problem": {"type": "object", "required": required, "properties": properties}, "Fault": fault}

@@ -10,6 +10,7 @@ from jetmill.client.catalog import Catalog
 from jetmill.client.client import Client
 from jetmill.client.declaration import Registry
 from jetmill.client.submission import Submitter
+from jetmill_operator.gateway.web.operation import Operations
 from jetmill_operator.gateway.web.problem import ProblemError
 
 
@@ -22,6 +23,7 @@ class Served:
         self._registry = Registry()
         self._catalog = Catalog(bus.admin, registry=self._registry, namespace=namespace, declares=False)
         self._reader = Client(bus=bus, registry=self._registry, by="gateway")
+        self.operations = Operations(bus)
 
     @property
     def reader(self) -> Client:
@@ -33,7 +35,8 @@ class Served:
         return Submitter(self.bus, self._catalog, by=by)
 
     async def close(self) -> None:
-        """Stop watching; the bus is its trunk's."""
+        """Interrupt operations and stop watching; the bus is its trunk's."""
+        await self.operations.close()
         self._catalog.close()
         await self._reader.close()
 

@@ -12,7 +12,7 @@ import uvicorn
 from jetmill.errors import ConfigError
 from jetmill_operator.gateway.settings import GatewaySettings
 from jetmill_operator.gateway.web.front import Application
-from jetmill_operator.gateway.web.socket import StreamProtocol
+from jetmill_operator.gateway.web.socket import RequestProtocol, StreamProtocol
 
 MAX_FRAME_BYTES = 65_536
 MAX_CONNECTIONS = 8_192
@@ -39,7 +39,7 @@ def make_server(app: Application, settings: GatewaySettings) -> Server:
     config = uvicorn.Config(
         app,
         lifespan="off",
-        http="httptools",
+        http=RequestProtocol,
         ws=StreamProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=20.0,

@@ -25,19 +25,27 @@ class Stage:
             await _answer(scope["path"], send)
         elif scope["type"] == "websocket":
             await receive()
-            await send({"type": "websocket.close", "code": 1013})
+            await _refuse(scope, send)
 
 
-async def _answer(path: str, send: Send) -> None:
-    status, kind, body = 503, MEDIA_TYPE, b""
+async def _refuse(scope: Scope, send: Send) -> None:
+    """A handshake is answered as any request is, where the server can: closed, it would be a 403 to the client."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await _answer(scope["path"], send, kind="websocket.http.response")
+    else:
+        await send({"type": "websocket.close", "code": 1013})
+
+
+async def _answer(path: str, send: Send, *, kind: str = "http.response") -> None:
+    status, media, body = 503, MEDIA_TYPE, b""
     if path == "/livez":
-        status, kind, body = 200, "text/plain; charset=utf-8", b"ok\n"
+        status, media, body = 200, "text/plain; charset=utf-8", b"ok\n"
     elif path == "/readyz":
-        kind, body = "text/plain; charset=utf-8", b"nats: it was not reached yet\n"
+        media, body = "text/plain; charset=utf-8", b"nats: it was not reached yet\n"
     else:
         body = msgspec.json.encode(make_problem("bus-unavailable", "NATS was not reached yet"))
-    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), *SECURITY]
+    headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode()), *SECURITY]
     if status == 503:
         headers.append((b"retry-after", b"2"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})

@@ -20,6 +20,7 @@ from jetmill.bus.jetstream.presence import JetStreamPresence
 from jetmill.bus.jetstream.queue import JetStreamQueue
 from jetmill.bus.jetstream.read import Reader
 from jetmill.bus.jetstream.signal import JetStreamSignals
+from jetmill.bus.jetstream.subscription import JetStreamSubscriptions
 from jetmill.bus.ports import Bus
 from jetmill.errors import BusError, ConfigError
 from jetmill.protocol.name import parse_label
@@ -126,6 +127,7 @@ class JetStreamTrunk:
             payloads=JetStreamPayloads(link, subjects, reader),
             signals=JetStreamSignals(link, subjects),
             events=events,
+            subscriptions=JetStreamSubscriptions(link, subjects, self._reader, events.appender),
             messages=JetStreamMessages(link, subjects),
             notes=JetStreamNotes(link, subjects, reader),
             link=port,

@@ -12,6 +12,7 @@ from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.read import Reader, StoredMessage
 from jetmill.bus.ports import EventMessage, TraceLine
 from jetmill.errors import BusError, InputError
+from jetmill.protocol.event import EventPattern
 from jetmill.protocol.name import parse_event_type
 from jetmill.protocol.subject import Subjects
 
@@ -44,12 +45,30 @@ class JetStreamEvents:
         """See the port."""
         return await self._reader.last_seq(self._subjects.events_stream)
 
-    async def follow(self, *, start: int = 1) -> AsyncIterator[list[EventMessage]]:
+    async def seq_at(self, time: int) -> int:
         """See the port."""
-        prefix = len(self._subjects.event_prefix)
-        follow = Follow(self._link, self._subjects.events_stream, [self._subjects.all_events], start_seq=start)
+        stream = self._subjects.events_stream
+        message = await self._reader.first_at(stream, self._subjects.all_events, time)
+        return await self._reader.last_seq(stream) + 1 if message is None else message.seq
+
+    async def follow(self, *, start: int = 1, pattern: EventPattern | None = None) -> AsyncIterator[list[EventMessage]]:
+        """See the port."""
+        prefix = self._subjects.event_prefix
+        wanted = self._subjects.all_events if pattern is None else prefix + pattern.subject
+        follow = Follow(self._link, self._subjects.events_stream, [wanted], start_seq=start)
         async for messages in follow:
-            yield [EventMessage(one.subject[prefix:], one.seq, one.time_us, one.payload) for one in messages]
+            yield [EventMessage(one.subject[len(prefix) :], one.seq, one.time_us, one.payload) for one in messages]
+
+    async def read(
+        self, *, start: int = 1, pattern: EventPattern | None = None, limit: int = 500
+    ) -> list[EventMessage]:
+        """See the port."""
+        prefix = self._subjects.event_prefix
+        wanted = self._subjects.all_events if pattern is None else prefix + pattern.subject
+        messages = await self._reader.direct_batch(
+            self._subjects.events_stream, start_seq=start, subject_filter=wanted, batch=limit
+        )
+        return [EventMessage(one.subject[len(prefix) :], one.seq, one.time_us, one.payload) for one in messages]
 
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
         """See the port."""

@@ -5,8 +5,10 @@ A stream is changed only where it differs in what is said here; whatever else an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from jetmill.protocol.event import EventPattern
 from jetmill.protocol.record import JobSettings
 from jetmill.protocol.subject import BANDS, Subjects
 
@@ -16,6 +18,12 @@ _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
 ACK_WINDOW = 1_000_000
 """Deliveries in hand at once; no limit on concurrency, that is the workers' slots."""
+KEPT_EVENTS = 1_000_000
+"""Of each type: many of one (every transition of every job is an event) must not push out the few of another."""
+SUBSCRIPTION_SECONDS = 30
+"""For how long an event may be in hand without a word."""
+SUBSCRIPTION_PREFIX = "sub-"
+"""Of the consumers that are durable subscriptions."""
 _BY_CREATION = frozenset({"persist_mode"})
 FAR_FUTURE = "9999-01-01T00:00:00Z"
 
@@ -35,9 +43,10 @@ def build_namespace(subjects: Subjects, *, replicas: int) -> list[Config]:
         ),
         _stream(
             subjects.events_stream,
-            [f"{root}.event.>"],
+            [f"{root}.event.>", subjects.dead("*", "*"), subjects.again("*", "*")],
             replicas=replicas,
             max_age=7 * _DAY,
+            max_msgs_per_subject=KEPT_EVENTS,
             duplicate_window=120 * _SECOND,
         ),
         _stream(
@@ -94,6 +103,27 @@ def build_consumers(subjects: Subjects, settings: JobSettings) -> list[Config]:
         }
         for band in BANDS
     ]
+
+
+def build_subscription(subjects: Subjects, name: str, patterns: Sequence[EventPattern], *, start: int) -> Config:
+    """The durable consumer of a subscription. Filters must not overlap: what another one takes is left out."""
+    kept = [one for one in patterns if not any(other != one and other.covers(one) for other in patterns)]
+    filters = sorted({subjects.event_prefix + one.subject for one in kept})
+    consumer = SUBSCRIPTION_PREFIX + name
+    return {
+        "durable_name": consumer,
+        "name": consumer,
+        "filter_subjects": [*filters, subjects.again(name, "*")],
+        "deliver_policy": "by_start_sequence",
+        "opt_start_seq": max(1, start),
+        "ack_policy": "explicit",
+        "replay_policy": "instant",
+        "ack_wait": SUBSCRIPTION_SECONDS * _SECOND,
+        "max_deliver": -1,
+        "max_ack_pending": 1_000,
+        "max_waiting": 512,
+        "metadata": {"patterns": ",".join(one.text for one in patterns)},
+    }
 
 
 def find_changes(wanted: Config, there: Config) -> Config:

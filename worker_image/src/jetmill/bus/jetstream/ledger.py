@@ -10,7 +10,8 @@ from jetmill.bus.jetstream.follow import Follow
 from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.read import Reader, StoredMessage
 from jetmill.errors import CodecError, NoAnswerError
-from jetmill.protocol.codec import decode_holder, decode_record, encode
+from jetmill.protocol.codec import decode_holder, decode_plan, decode_record, encode
+from jetmill.protocol.plan import Plan, StoredPlan
 from jetmill.protocol.record import Entry, Holder
 from jetmill.protocol.subject import Subjects
 
@@ -150,6 +151,36 @@ class JetStreamLedger:
         """See the port."""
         message = await self._reader.get_last(self._stream, self._subjects.hold(key_hash))
         return None if message is None else (message.seq, decode_holder(message.payload))
+
+    def append_plan(self, uid: str, plan: Plan, *, expected: int) -> asyncio.Future[int]:
+        """See the port."""
+        return self._appender.append(self._subjects.plan(uid), encode(plan), expected=expected)
+
+    async def read_plan(self, uid: str) -> StoredPlan | None:
+        """See the port."""
+        message = await self._reader.get_last(self._stream, self._subjects.plan(uid))
+        return None if message is None else self._plan(message)
+
+    async def plans(self) -> list[StoredPlan]:
+        """See the port: those that a pass is about to purge come before the last, which counts."""
+        found: dict[str, StoredMessage] = {}
+        start = 1
+        while True:
+            some = await self._reader.direct_batch(
+                self._stream, start_seq=start, subject_filter=self._subjects.all_plans, batch=_CHAIN_BATCH
+            )
+            if not some:
+                return [self._plan(found[subject]) for subject in sorted(found)]
+            found.update((message.subject, message) for message in some)
+            start = some[-1].seq + 1
+
+    async def purge_plan(self, uid: str, *, up_to: int) -> None:
+        """See the port."""
+        await self._reader.purge(self._stream, self._subjects.plan(uid), up_to_seq=up_to)
+
+    def _plan(self, message: StoredMessage) -> StoredPlan:
+        uid = message.subject.removeprefix(self._subjects.plan_prefix)
+        return StoredPlan(uid, message.seq, message.time_us, decode_plan(message.payload))
 
     def _is_record(self, message: StoredMessage) -> bool:
         return message.subject.startswith(self._prefix)

@@ -17,7 +17,7 @@ from jetmill.protocol.record import Presence
 from jetmill.protocol.subject import Subjects
 
 _BATCH = 1000
-_REMOVED = b"KV-Operation: DEL\r\nNats-TTL: 1\r\n"
+_REMOVED = b"KV-Operation: DEL\r\nNats-TTL: 60\r\n"
 
 
 class JetStreamPresence:
@@ -40,6 +40,11 @@ class JetStreamPresence:
         """See the port; a mark that goes by itself, for purging needs a right over all workers."""
         frame = await self._link.request(self._prefix + worker, b"", headers=_REMOVED)
         wire.raise_for_error(frame.payload, self._prefix + worker)
+
+    async def is_removed(self, worker: str) -> bool:
+        """See the port."""
+        message = await self._reader.get_last(self._stream, self._prefix + worker)
+        return message is not None and message.header("KV-Operation") is not None
 
     async def get(self, worker: str) -> Presence | None:
         """See the port; a presence that cannot be read is one all the same: its worker lives."""

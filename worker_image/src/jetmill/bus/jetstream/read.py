@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -165,6 +166,13 @@ class Reader:
             stream, {"seq": max(1, start_seq), "next_by_subj": subject_filter, "batch": batch}
         )
         return messages
+
+    async def first_at(self, stream: str, subject_filter: str, time_us: int) -> StoredMessage | None:
+        """The first message of a filter that was stored at a time or later; from any replica. Needs `allow_direct`."""
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
+        request = {"start_time": moment.isoformat(), "next_by_subj": subject_filter, "batch": 1}
+        messages, _ = await self._direct(stream, request)
+        return messages[0] if messages else None
 
     async def multi_last(self, stream: str, subjects: Sequence[str]) -> list[StoredMessage]:
         """The last message on each subject that has one, by sequence; at most 1,024 matches, else BusError 413.

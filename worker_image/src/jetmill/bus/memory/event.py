@@ -14,6 +14,7 @@ from jetmill.bus.memory.link import MemoryLink
 from jetmill.bus.memory.turn import Bell
 from jetmill.bus.ports import EventMessage, TraceLine
 from jetmill.errors import BusError
+from jetmill.protocol.event import EventPattern
 from jetmill.protocol.name import parse_event_type
 
 if TYPE_CHECKING:
@@ -65,12 +66,17 @@ class EventStore:
         self._ages.append((now, event_id))
         self.published.append(StoredEvent(self._seq, now, event_type, event_id, data))
         self.published_bell.ring()
+        self._world.subscriptions.wake()
         return self._seq
 
     @property
     def last_seq(self) -> int:
         """The newest event's sequence."""
         return self._seq
+
+    def seq_at(self, time: int) -> int:
+        """The sequence of the first event at a time or later, or of the next to come."""
+        return next((event.seq for event in self.published if event.time >= time), self._seq + 1)
 
     def after(self, seq: int) -> list[EventMessage]:
         """The events that are kept after a sequence."""
@@ -135,7 +141,14 @@ class MemoryEvents:
         await self._link.turn()
         return self._store.last_seq
 
-    async def follow(self, *, start: int = 1) -> AsyncIterator[list[EventMessage]]:
+    async def seq_at(self, time: int) -> int:
+        """See the port."""
+        self._link.check()
+        self._link.world.need_namespace()
+        await self._link.turn()
+        return self._store.seq_at(time)
+
+    async def follow(self, *, start: int = 1, pattern: EventPattern | None = None) -> AsyncIterator[list[EventMessage]]:
         """See the port."""
         self._link.check()
         self._link.world.need_namespace()
@@ -144,14 +157,26 @@ class MemoryEvents:
         try:
             while not self._link.closed:
                 events = self._store.after(last)
-                if events:
-                    last = events[-1].seq
-                    await self._link.turn()
-                    yield events
-                else:
+                if not events:
                     await self._store.published_bell.wait()
+                    continue
+                last = events[-1].seq
+                await self._link.turn()
+                wanted = [event for event in events if pattern is None or pattern.matches(event.type)]
+                if wanted:
+                    yield wanted
         finally:
             stop_ringing()
+
+    async def read(
+        self, *, start: int = 1, pattern: EventPattern | None = None, limit: int = 500
+    ) -> list[EventMessage]:
+        """See the port."""
+        self._link.check()
+        self._link.world.need_namespace()
+        await self._link.turn()
+        events = self._store.after(max(1, start) - 1)
+        return [event for event in events if pattern is None or pattern.matches(event.type)][:limit]
 
     def trace(self, job_id: str, kind: str, data: bytes) -> None:
         """See the port."""

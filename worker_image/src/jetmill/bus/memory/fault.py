@@ -7,14 +7,14 @@ at once. Nothing here is random: a property test draws what it wants.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from jetmill.errors import BusError, NoAnswerError
 
 if TYPE_CHECKING:
     from jetmill.bus.memory.world import MemoryWorld
 
-Write = Literal["append", "holder", "hint"]
+Write = Literal["append", "holder", "plan", "hint"]
 
 
 class Fault(NamedTuple):
@@ -30,7 +30,7 @@ class Faults:
 
     def __init__(self, world: MemoryWorld) -> None:
         self._world = world
-        self._armed: dict[Write, deque[Fault]] = {"append": deque(), "holder": deque(), "hint": deque()}
+        self._armed: dict[Write, deque[Fault]] = {write: deque() for write in get_args(Write)}
         self.full = False
         """The ledger is full: appends raise BusError 10077 and store nothing, as long as this is true."""
 

@@ -16,7 +16,9 @@ from jetmill.bus.memory.fault import Write
 from jetmill.bus.memory.link import MemoryLink
 from jetmill.bus.memory.turn import Bell
 from jetmill.errors import BusError, CodecError, RefusedError
-from jetmill.protocol.codec import decode_holder, decode_record, encode
+from jetmill.protocol.codec import decode_holder, decode_plan, decode_record, encode
+from jetmill.protocol.name import parse_label
+from jetmill.protocol.plan import Plan, StoredPlan
 from jetmill.protocol.record import Entry, Holder
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class LedgerStore:
         self._cut = 0
         self._chains: dict[str, list[_Link]] = {}
         self._holders: dict[str, tuple[int, bytes]] = {}
+        self._plans: dict[str, tuple[int, int, bytes]] = {}
         self._holes = 0
         self.bell = Bell(world.turn)
 
@@ -96,6 +99,31 @@ class LedgerStore:
         self._holders[key_hash] = (self.last_seq, data)
         self.bell.ring()
         return self.last_seq
+
+    def append_plan(self, uid: str, data: bytes, expected: int) -> int:
+        """Write a plan; RefusedError if its sequence is another."""
+        self._admit()
+        last = self._plans.get(uid, (0, 0, b""))[0]
+        if last != expected:
+            raise RefusedError(f"wrong last sequence of plan {uid}: {last}, not {expected}", code=10071)
+        self._log.append(None)
+        self._plans[uid] = (self.last_seq, self._world.clock.now(), data)
+        self.bell.ring()
+        return self.last_seq
+
+    def plan(self, uid: str) -> StoredPlan | None:
+        """The plan of a schedule."""
+        found = self._plans.get(uid)
+        return None if found is None else StoredPlan(uid, found[0], found[1], decode_plan(found[2]))
+
+    def plan_uids(self) -> list[str]:
+        """The schedules that have plans."""
+        return sorted(self._plans)
+
+    def purge_plan(self, uid: str, up_to: int) -> None:
+        """Remove a plan below a sequence; only the last is kept anyway."""
+        if uid in self._plans and self._plans[uid][0] < up_to:
+            del self._plans[uid]
 
     def _admit(self) -> None:
         if not self._world.applied:
@@ -260,6 +288,31 @@ class MemoryLedger:
         found = self._store.holder(key_hash)
         await self._link.turn()
         return None if found is None else (found[0], decode_holder(found[1]))
+
+    def append_plan(self, uid: str, plan: Plan, *, expected: int) -> asyncio.Future[int]:
+        """See the port."""
+        data, uid = encode(plan), parse_label(uid, field="uid")
+        return self._write("plan", lambda: self._store.append_plan(uid, data, expected))
+
+    async def read_plan(self, uid: str) -> StoredPlan | None:
+        """See the port."""
+        self._ask()
+        found = self._store.plan(parse_label(uid, field="uid"))
+        await self._link.turn()
+        return found
+
+    async def plans(self) -> list[StoredPlan]:
+        """See the port."""
+        self._ask()
+        found = [self._store.plan(uid) for uid in self._store.plan_uids()]
+        await self._link.turn()
+        return [stored for stored in found if stored is not None]
+
+    async def purge_plan(self, uid: str, *, up_to: int) -> None:
+        """See the port."""
+        self._ask()
+        self._store.purge_plan(parse_label(uid, field="uid"), up_to)
+        await self._link.turn()
 
     def _ask(self) -> None:
         self._link.check()

@@ -6,6 +6,9 @@ from jetmill.bus.memory.link import MemoryLink
 from jetmill.protocol.codec import decode_presence, encode
 from jetmill.protocol.record import Presence
 
+DEPARTED = 60_000_000
+"""µs for which it is known that a worker has gone orderly."""
+
 
 class MemoryPresenceBoard:
     """The port `PresenceBoard`."""
@@ -25,7 +28,14 @@ class MemoryPresenceBoard:
         """See the port."""
         self._ask()
         self._world.presence.pop(worker, None)
+        self._world.departed[worker] = self._world.clock.now() + DEPARTED
         await self._link.turn()
+
+    async def is_removed(self, worker: str) -> bool:
+        """See the port."""
+        self._ask()
+        await self._link.turn()
+        return worker not in self._world.presence and self._world.departed.get(worker, 0) > self._world.clock.now()
 
     async def get(self, worker: str) -> Presence | None:
         """See the port."""

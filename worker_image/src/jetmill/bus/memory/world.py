@@ -25,6 +25,7 @@ from jetmill.bus.memory.payload import MemoryPayloads
 from jetmill.bus.memory.presence import MemoryPresenceBoard
 from jetmill.bus.memory.queue import MemoryPull, MemoryQueue
 from jetmill.bus.memory.signal import MemorySignals, SignalStore
+from jetmill.bus.memory.subscription import MemorySubscriptions, SubscriptionStore
 from jetmill.bus.memory.turn import Bell, Turn
 from jetmill.bus.ports import Bus
 from jetmill.errors import BusError, ConfigError, NotFoundError
@@ -47,6 +48,7 @@ class MemoryWorld:
         self.settings = SettingsStore(self)
         self.signals = SignalStore(self)
         self.events = EventStore(self)
+        self.subscriptions = SubscriptionStore(self)
         self.messages = MessageStore(self)
         self.notes = NoteStore()
         self.queues: dict[str, JobQueue] = {}
@@ -56,6 +58,8 @@ class MemoryWorld:
         """(Job, band) → the pulls that want something, the next one first."""
         self.presence: dict[str, tuple[int, bytes]] = {}
         """Worker → (µs when it runs out, encoded presence)."""
+        self.departed: dict[str, int] = {}
+        """Worker that has gone orderly → µs until when that is known."""
         self.payloads: dict[str, bytes] = {}
         self._links: list[MemoryLink] = []
 
@@ -75,6 +79,7 @@ class MemoryWorld:
             payloads=MemoryPayloads(link),
             signals=MemorySignals(link),
             events=MemoryEvents(link),
+            subscriptions=MemorySubscriptions(link),
             messages=MemoryMessages(link),
             notes=MemoryNotes(link),
             link=link,
@@ -93,6 +98,7 @@ class MemoryWorld:
         self.clock.attach(loop)
         for queue in self.queues.values():
             queue.reset_turn()
+        self.subscriptions.reset_turn()
 
     def forget(self, link: MemoryLink) -> None:
         """A link has closed."""

@@ -17,13 +17,14 @@ from litestar.params import FromPath
 
 from jetmill.protocol.name import is_label
 from jetmill_operator.cluster.errors import ClusterError
-from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, WEBHOOK, Body, Cluster, Kind
+from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, WEBHOOK, Body, Kind
 from jetmill_operator.gateway.access.right import DECLARED
 from jetmill_operator.gateway.web.body import Out
-from jetmill_operator.gateway.web.parts import parts_of
+from jetmill_operator.gateway.web.declaring import cluster_of
 from jetmill_operator.gateway.web.problem import ProblemError
 from jetmill_operator.gateway.web.route.job import NamespaceQuery
 from jetmill_operator.gateway.web.served import served_for
+from jetmill_operator.gateway.web.version import tag_of
 
 Asked = Request[Any, Any, Any]
 KINDS = (JOB, SCHEDULED_JOB, WEBHOOK)
@@ -72,7 +73,7 @@ def _make_lister(kind: Kind) -> Callable[..., Any]:
         """With their status, as the API server has them now."""
         where = served_for(request).namespace
         with _translating():
-            bodies = await _cluster_of(request).list(kind, namespace=where)
+            bodies = await cluster_of(request).list(kind, namespace=where)
         return DeclarationsBody(items=[build_declaration(body) for body in bodies])
 
     list_declarations.__name__ = f"list_{kind.plural}"
@@ -88,11 +89,11 @@ def _make_getter(kind: Kind) -> Callable[..., Any]:
         """With its status; the ETag is its resourceVersion."""
         where = served_for(request).namespace
         with _translating():
-            body = await _cluster_of(request).get(kind, where, name) if is_label(name) else None
+            body = await cluster_of(request).get(kind, where, name) if is_label(name) else None
         if body is None:
             raise ProblemError("not-found", f"there is no {kind.name} {name[:80]} in namespace {where}")
         found = build_declaration(body)
-        return Response(found, headers={"ETag": f'"{found.resource_version}"'})
+        return Response(found, headers={"ETag": tag_of(found.resource_version)})
 
     get_declaration.__name__ = f"get_{kind.name.lower()}_declaration"
     return get_declaration
@@ -116,15 +117,6 @@ def build_declaration(body: Body) -> DeclarationBody:
         spec=body.get("spec") or {},
         status=body.get("status") or {},
     )
-
-
-def _cluster_of(request: Asked) -> Cluster:
-    cluster = parts_of(request).cluster
-    if cluster is None:
-        raise ProblemError(
-            "cluster-unavailable", "this gateway reaches no cluster", cure="start it with --kubeconfig, or in a pod"
-        )
-    return cluster
 
 
 @contextlib.contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from jetmill.bus.ports import Bus
 from jetmill.client.follow import not_found
 from jetmill.client.status import JobStatus, build_transition, time_of
 from jetmill.errors import InputError, JobFailedError, JobStateError, NotFoundError
@@ -157,16 +159,21 @@ async def reschedule_job(
 ) -> Response[TransitionBody]:
     """409 if it is not scheduled."""
     bus = served_for(request).bus
-    if (data.at is None) == (data.delay_seconds is None):
-        raise InputError("reschedule wants at or delaySeconds", field="at", cure="give one of them")
-    if data.at is not None:
-        due = round(data.at.timestamp() * 1_000_000)
-    else:
-        due = bus.link.now() + round((data.delay_seconds or 0.0) * 1_000_000)
-    if not 0 <= due <= _LAST_MICROS:
-        raise InputError("that time is too far away", field="at")
+    due = due_of(bus, data.at, data.delay_seconds)
     doing = reschedule(bus, job_id, due=due, by=caller_of(request).identity.name)
     return _answer(await _act(job_id, doing), status=200)
+
+
+def due_of(bus: Bus, at: datetime | None, delay_seconds: float | None) -> int:
+    """When a job is to start, µs, by one of both; InputError."""
+    if (at is None) == (delay_seconds is None):
+        raise InputError("reschedule wants at or delaySeconds", field="at", cure="give one of them")
+    due = (
+        bus.link.now() + round((delay_seconds or 0.0) * 1_000_000) if at is None else round(at.timestamp() * 1_000_000)
+    )
+    if not 0 <= due <= _LAST_MICROS:
+        raise InputError("that time is too far away", field="at")
+    return due
 
 
 _LAST_MICROS = 253_370_764_800 * 1_000_000

@@ -109,7 +109,7 @@ async def list_dead_letters(
     after: AfterQuery = None,
 ) -> Response[GroupsBody]:
     """Failed jobs that nobody retried or discarded, by their error, the most frequent first. Takes the list's filters;
-    the jobs of a group are `GET /jobs?state=failed` with its key as `error`.
+    the jobs of a group are `GET /jobs?state=failed` with its key as `errorGroup`.
     """
     if wanted.state not in (frozenset(), frozenset({State.FAILED})):
         raise refuse("state", "a dead letter is a job that has failed")

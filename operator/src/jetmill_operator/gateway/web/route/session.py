@@ -14,11 +14,11 @@ from litestar.params import JSONBody
 from jetmill_operator.gateway.access.authenticate import Caller
 from jetmill_operator.gateway.access.authorize import Permit
 from jetmill_operator.gateway.access.errors import UnauthenticatedError
-from jetmill_operator.gateway.access.right import PUBLIC, RIGHTS, SELF, WATCH, Right
+from jetmill_operator.gateway.access.right import PUBLIC, RIGHTS, SELF, Right
 from jetmill_operator.gateway.access.session import Session
 from jetmill_operator.gateway.web.body import AccessBody, Login, RightBody, SessionBody, TicketBody
 from jetmill_operator.gateway.web.credential import CSRF_COOKIE, SESSION_COOKIE
-from jetmill_operator.gateway.web.guard import LOGIN, admit, caller_of, find_namespace, permit_of
+from jetmill_operator.gateway.web.guard import LOGIN, admit, caller_of, find_namespace
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import ProblemError
 from jetmill_operator.gateway.web.route.job import NamespaceQuery
@@ -35,7 +35,7 @@ _LONGEST_COOKIE = 4_000
 async def get_access(request: Asked, namespace: NamespaceQuery = None) -> AccessBody:  # noqa: ARG001
     """In one namespace, of any Job; rights that were given for single Jobs are not among them."""
     parts, caller = parts_of(request), caller_of(request)
-    where = find_namespace(request, parts, caller)
+    where = find_namespace(request, parts)
     asked = [_ask(parts, caller, right, namespace=where) for right in RIGHTS]
     return AccessBody(
         user=caller.identity.name,
@@ -82,14 +82,13 @@ async def end_session(request: Asked) -> Response[None]:
     return Response(None, status_code=204, cookies=_make_cookies(None, "", ""))
 
 
-@post("/api/v1/stream/tickets", opt={"right": WATCH}, tags=TAGS, summary="A ticket for one stream")
-async def issue_ticket(request: Asked, namespace: NamespaceQuery = None) -> Response[TicketBody]:  # noqa: ARG001
-    """For `?ticket=` where a client can set no header: good once, for 30 seconds, for one namespace."""
-    permit = permit_of(request)
-    parts = parts_of(request)
-    parts.namespaces.find(permit.namespace)
-    ticket, text = parts.authenticator.sessions.issue_ticket(permit.identity, namespace=permit.namespace)
-    body = TicketBody(ticket=text, expires=datetime.fromtimestamp(ticket.expires, UTC), namespace=permit.namespace)
+@post("/api/v1/stream/tickets", opt={"right": SELF}, tags=TAGS, summary="A ticket for one stream")
+async def issue_ticket(request: Asked) -> Response[TicketBody]:
+    """For `?ticket=` where a client can set no header: good once, for 30 seconds. It says who you are; what you may
+    watch is asked topic by topic.
+    """
+    ticket, text = parts_of(request).authenticator.sessions.issue_ticket(caller_of(request).identity)
+    body = TicketBody(ticket=text, expires=datetime.fromtimestamp(ticket.expires, UTC))
     return Response(body, status_code=201)
 
 

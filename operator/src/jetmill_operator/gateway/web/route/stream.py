@@ -33,6 +33,7 @@ from jetmill_operator.gateway.web.parts import parts_of
 from jetmill_operator.gateway.web.problem import Fault, ProblemError
 from jetmill_operator.gateway.web.route.job import NamespaceQuery
 from jetmill_operator.gateway.web.served import served_for
+from jetmill_operator.gateway.web.socket import EVENTS_PATH
 from jetmill_operator.gateway.web.watcher import Watcher
 
 PATH = "/api/v1/stream"
@@ -96,7 +97,7 @@ async def stream_socket(socket: WebSocket[Any, Any, Any]) -> None:
         note_end(socket, session)
 
 
-@get(f"{PATH}/sse", opt=OPT, tags=TAGS, summary="Topics as server-sent events", media_type="text/event-stream")
+@get(EVENTS_PATH, opt=OPT, tags=TAGS, summary="Topics as server-sent events", media_type="text/event-stream")
 async def stream_sse(
     request: Asked,
     topic: Annotated[list[str], QueryParameter(description="What to watch; several times", min_items=1)],
@@ -176,7 +177,7 @@ def open_session(connection: Any, namespace: str | None) -> Session:
     """Begin a session for whoever asks; FullError, ProblemError."""
     parts, caller = parts_of(connection), caller_of(connection)
     watcher = Watcher(caller, read_credentials(connection, is_stream=True), parts)
-    named = namespace or caller.namespace or parts.namespaces.default
+    named = namespace or parts.namespaces.default
     if not is_label(named):
         raise _fault("namespace", f"{named!r:.80} is no namespace")
     return parts.backplane.open_session(watcher, namespace=named)

@@ -1,0 +1,113 @@
+"""Cron expressions: which times of a wall clock fit. croniter reads them and counts; what it lets pass, and people do
+not expect, is refused here, by field and character.
+
+```
+ ┌ second (only with six fields)      @yearly @annually  0 0 1 1 *
+ │ ┌ minute   0-59                    @monthly           0 0 1 * *
+ │ │ ┌ hour   0-23                    @weekly            0 0 * * 0
+ │ │ │ ┌ day of month 1-31, ?, L, W   @daily @midnight   0 0 * * *
+ │ │ │ │ ┌ month 1-12, JAN-DEC        @hourly            0 * * * *
+ │ │ │ │ │ ┌ day of week 0-7, SUN-SAT, ?, #, L
+```
+
+Where day of month and day of week are both given, a day that fits either one fits, as with every cron. There is no
+time zone here: see `calendar.slot` for that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from croniter import CroniterBadDateError, croniter
+
+from jetmill_operator.calendar.errors import ScheduleError
+
+FIELD = "schedule"
+LONGEST = 256
+NAMES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_FIELDS = ("second", "minute", "hour", "day of month", "month", "day of week")
+_BOUNDS = {
+    "second": "0 to 59",
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day of month": "1 to 31, L, 15W or ?",
+    "month": "1 to 12 or JAN to DEC",
+    "day of week": "0 to 7, SUN to SAT, FRI#2, L5 or ?",
+}
+_CURE = (
+    'write five fields (minute hour day month weekday) such as "30 9 * * MON-FRI", six with seconds first, or @daily'
+)
+_FOLLOWS = re.compile(r"\*(/[0-9]+)?")
+_RANDOM = re.compile(r"[hr](\(|/|$)", re.IGNORECASE)
+_SEARCH_FROM = datetime(2000, 1, 1)  # noqa: DTZ001 - a wall time has no zone
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """An expression that was understood."""
+
+    text: str
+    """As it was given."""
+    fields: str
+    """Six fields, the seconds first."""
+    follows: bool
+    """Its hour is `*` or `*/n`: it follows real time through a shift, and fires at every occurrence."""
+
+    def walls(self, after: datetime) -> Iterator[datetime]:
+        """The wall times (naive) later than `after`, in order; ends where none follows within 50 years."""
+        counter = croniter(self.fields, after, second_at_beginning=True, ret_type=datetime)
+        try:
+            while True:
+                wall: datetime = counter.get_next()
+                yield wall
+        except (CroniterBadDateError, OverflowError):
+            return
+
+
+def parse_cron(text: str) -> Cron:
+    """Understand an expression; ScheduleError."""
+    if len(text) > LONGEST:
+        raise ScheduleError(FIELD, f"{len(text)} characters", cure=f"at most {LONGEST}")
+    found = [(match.start() + 1, match.group()) for match in re.finditer(r"\S+", text)]
+    if len(found) == 1 and found[0][1].startswith("@"):
+        position, name = found[0]
+        if name.lower() not in NAMES:
+            raise ScheduleError(FIELD, f"{name} is not known", cure=f"use {', '.join(NAMES)}", position=position)
+        parts = NAMES[name.lower()].split()
+    else:
+        if len(found) not in (5, 6):
+            raise ScheduleError(FIELD, f"{text!r:.80} has {len(found)} fields", cure=_CURE, position=1)
+        _check_fields(found)
+        parts = [part for _, part in found]
+    if len(parts) == 5:
+        parts = ["0", *parts]
+    cron = Cron(text, " ".join(parts), _FOLLOWS.fullmatch(parts[2]) is not None)
+    if next(cron.walls(_SEARCH_FROM - timedelta(seconds=1)), None) is None:
+        cure = "there is no such day: look at day of month and month"
+        raise ScheduleError(FIELD, f"{text!r} never fires", cure=cure, position=found[-3][0])
+    return cron
+
+
+def _check_fields(found: list[tuple[int, str]]) -> None:
+    """Try each field alone, so that it can be said which one is wrong."""
+    names = _FIELDS[-len(found) :]
+    for index, (name, (position, part)) in enumerate(zip(names, found, strict=True)):
+        if _RANDOM.match(part):
+            what = f"{name}: {part!r:.40} would be chosen at random"
+            raise ScheduleError(FIELD, what, cure="name the time, and spread load by jitterSeconds", position=position)
+        alone = ["0", *("*" for _ in _FIELDS[1:])]
+        alone[len(_FIELDS) - len(found) + index] = part
+        if not part.isascii() or not croniter.is_valid(" ".join(alone), second_at_beginning=True):
+            what = f"{name}: {part!r:.40} does not fit"
+            raise ScheduleError(FIELD, what, cure=f"use {_BOUNDS[name]}, with , - and /", position=position)
