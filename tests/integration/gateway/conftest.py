@@ -10,6 +10,7 @@ import pytest
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
+from jetmill.protocol.record import WebhookSettings
 from jetmill_operator.gateway.access.identity import Identity
 from jetmill_operator.gateway.access.right import PLURALS
 from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, declare, serve
@@ -24,6 +25,8 @@ READS = (
     "get jobs/logs",
     "watch jobs/events",
     "watch jobs/messages",
+    "list webhooks/deliveries",
+    "get webhooks/deliveries",
 )
 WRITES = (
     "create jobs/runs",
@@ -32,6 +35,10 @@ WRITES = (
     "create jobs/discard",
     "create jobs/reschedule",
     "create jobs/messages",
+    "create webhooks/redeliver",
+    "create webhooks/recover",
+    "create webhooks/test",
+    "create webhooks/enable",
 )
 SECRETS = ("get jobs/payload", "get jobs/result")
 DECLARATIONS = tuple(
@@ -41,7 +48,7 @@ DECLARATIONS = tuple(
 
 @pytest.fixture(scope="session")
 def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """With two Jobs declared, once for all tests: none of them changes what is declared."""
+    """With two Jobs and a Webhook declared, once for all tests: none of them changes what is declared."""
     with NatsServer.start(tmp_path_factory.mktemp("nats")) as server:
         asyncio.run(_declare(server.url))
         yield server
@@ -50,6 +57,8 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 async def _declare(url: str) -> None:
     bus = await connect(BusOptions(url=url, namespace=NAMESPACE))
     await declare(bus, "mail", "report")
+    webhook = WebhookSettings(events=["order.*"], url="http://127.0.0.1:1/")
+    await declare(bus, "wh--mail", uid="uid-of-mail", max_retries=0, webhook=webhook)
     await bus.link.close()
 
 

@@ -62,6 +62,12 @@ LISTEN = Right("watch", "jobs/messages")
 SPEAK = Right("create", "jobs/messages")
 VERBS = {"create": "declare", "update": "replace", "patch": "change", "delete": "delete"}
 PLURALS = ("jobs", "scheduledjobs", "webhooks")
+HOOKS = Right("list", "webhooks/deliveries")
+DELIVERIES = Right("get", "webhooks/deliveries", Scope.NAME)
+REDELIVER = Right("create", "webhooks/redeliver", Scope.NAME)
+RECOVER = Right("create", "webhooks/recover", Scope.NAME)
+TEST = Right("create", "webhooks/test", Scope.NAME)
+ENABLE = Right("create", "webhooks/enable", Scope.NAME)
 DECLARED = {plural: (Right("list", plural), Right("get", plural, Scope.NAME)) for plural in PLURALS}
 """Of what is declared in the cluster, by plural: all of them, and one. RBAC's own rights on the objects."""
 EDITS = {
@@ -91,6 +97,12 @@ RIGHTS: Mapping[Right, str] = {
     EVENTS: "follow the events that applications publish",
     LISTEN: "hear what is broadcast to topics",
     SPEAK: "send messages to topics and users",
+    HOOKS: "see how every Webhook's receiver fares",
+    DELIVERIES: "see a Webhook's deliveries: what was sent, and what was answered",
+    REDELIVER: "send a delivery once more",
+    RECOVER: "send a Webhook the events of a stretch of time again",
+    TEST: "send a test event to a Webhook",
+    ENABLE: "let a Webhook that was disabled be sent to again",
     **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
     **{to_get: f"see one of the {plural} that are declared" for plural, (_, to_get) in DECLARED.items()},
     **{

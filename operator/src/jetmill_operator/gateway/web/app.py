@@ -30,6 +30,7 @@ from jetmill_operator.gateway.web.route import (
     operation,
     session,
     stream,
+    webhook,
     why,
 )
 from jetmill_operator.gateway.web.schema import build_document
@@ -45,6 +46,7 @@ HANDLERS: Sequence[BaseRouteHandler] = (
     *operation.HANDLERS,
     *declaration.HANDLERS,
     *edit.HANDLERS,
+    *webhook.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
     *stream.HANDLERS,
