@@ -58,6 +58,7 @@ page: $(STAMP) ## The dashboard's files, made anew where a source changed
 
 check-page: page ## Its types, its pure parts, its weight (TypeScript, vitest)
 	cd operator/ui && PATH="$$PATH:$(abspath $(BIN))" npm run --silent check && PATH="$$PATH:$(abspath $(BIN))" npm test --silent
+	$(PYTEST) -q tests/unit/gateway/test_dashboard.py
 
 browser: page $(VENV)/.browser ## The dashboard in a real Chromium on a real gateway (Debian: apt-get install chromium)
 	$(PYTEST) tests/browser $(PYTEST_OPTIONS)

@@ -13,6 +13,10 @@ export default defineConfig({
     modulePreload: false,
     cssCodeSplit: false,
     reportCompressedSize: true,
+    // What several pages use is one file beside the program, not a dozen that are found one after the other.
+    rolldownOptions: {
+      output: { codeSplitting: { groups: [{ name: "shared", test: /\/src\/(?!page\/)|preact|signals/, minShareCount: 3 }] } },
+    },
   },
   test: { include: ["tests/**/*.test.ts"], environment: "node" },
 });

@@ -2,15 +2,15 @@
 
 import { computed, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { Broken, Empty, Waiting } from "./part/empty";
+import { Broken, Waiting } from "./part/empty";
 import { Icon } from "./part/icon";
 import { Keys } from "./part/keys";
 import { Palette, paletteOpen, type Command } from "./part/palette";
 import { Toasts } from "./part/toast";
-import { lazy } from "./lazy";
 import { Login } from "./page/login";
+import { Page, warm } from "./pages";
 import { PLACES } from "./place";
-import { go, href, match, path } from "./route";
+import { go, href, path } from "./route";
 import { now } from "./store/clock";
 import { deadCount, jobNames } from "./store/glance";
 import { awaySince, live, streamState } from "./store/live";
@@ -19,36 +19,6 @@ import { theme } from "./store/setting";
 import { span } from "./time";
 
 export const keysOpen = signal(false);
-
-// Each page is fetched when it is first gone to, so that none pays for the others.
-const Overview = lazy(() => import("./page/overview").then((page) => page.Overview));
-const Jobs = lazy(() => import("./page/jobs").then((page) => page.Jobs));
-const JobPage = lazy(() => import("./page/job").then((page) => page.JobPage));
-const Declarations = lazy(() => import("./page/declaration").then((page) => page.Declarations));
-const Declaration = lazy(() => import("./page/declaration").then((page) => page.Declaration));
-const Workers = lazy(() => import("./page/workers").then((page) => page.Workers));
-const DeadLetters = lazy(() => import("./page/dead").then((page) => page.DeadLetters));
-const Settings = lazy(() => import("./page/settings").then((page) => page.Settings));
-
-function Page() {
-  const at = path.value;
-  const job = match("jobs/:id", at);
-  const declaration = match("declarations/:name", at);
-  if (at === "") return <Overview />;
-  if (at === "jobs") return <Jobs key={namespace.value} />;
-  if (job) return <JobPage key={job["id"]} id={job["id"] ?? ""} />;
-  if (at === "declarations") return <Declarations />;
-  if (declaration) return <Declaration key={declaration["name"]} name={declaration["name"] ?? ""} />;
-  if (at === "workers") return <Workers />;
-  if (at === "dead") return <DeadLetters />;
-  if (at === "settings") return <Settings />;
-  return (
-    <Empty page icon="search" title="There is no such page">
-      <p>The address may be mistyped, or from another version.</p>
-      <a class="button" href={href("")}>To the overview</a>
-    </Empty>
-  );
-}
 
 function Side() {
   const here = computed(() => path.value.split("/")[0] ?? "");
@@ -62,7 +32,12 @@ function Side() {
         <ul>
           {PLACES.map((place) => (
             <li key={place.path}>
-              <a href={href(place.path)} aria-current={here.value === place.path ? "page" : undefined}>
+              <a
+                href={href(place.path)}
+                aria-current={here.value === place.path ? "page" : undefined}
+                onPointerEnter={() => warm(place.path)}
+                onFocus={() => warm(place.path)}
+              >
                 <Icon name={place.icon} />
                 <span>{place.name}</span>
                 {place.path === "dead" && !!deadCount.value && (

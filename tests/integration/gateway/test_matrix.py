@@ -30,6 +30,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/jobs/bulk": {"jobs": [{"job": "mail"}]},
     "/api/v1/jobs/{job_id:str}/reschedule": {"delaySeconds": 60},
     "/api/v1/operations": {"action": "cancel", "filter": {"user": "nobody-at-all"}, "confirm": 0},
+    "/api/v1/operations/preview": {"action": "cancel"},
     "/api/v1/session": {"token": "garbage"},
     "/api/v1/webhooks/{name:str}/recover": {"since": "2026-01-01T00:00:00Z"},
     "/api/v1/stream/messages": {"topic": "news", "message": 1},
@@ -144,7 +145,10 @@ async def _check(
         assert status == (403 if _sees(reviewer, user, namespace, "") and not allowed else 404)
     elif allowed and path == "/api/v1/operations" and method == "POST":
         wanted = may(reviewer, user, CANCEL, namespace=namespace, job="")
-        assert status == (202 if wanted else 403), (status, user, namespace)
+        accepted = 202 if namespace == NAMESPACE else 503  # the other one has nothing yet
+        assert status == (accepted if wanted else 403), (status, user, namespace)
+    elif allowed and path.startswith("/api/v1/operations/{name"):
+        assert status == 404, "there is none of that name"
     elif allowed or path.endswith("/bulk"):
         assert status not in REFUSED or (status == 404 and namespace == OTHER), (status, user, namespace, job)
     elif right.scope is Scope.JOB:

@@ -74,6 +74,7 @@ async def test_all_that_fit_are_acted_on_and_no_others(local: RunningGateway, sd
         asked = await begin(http, sdk, **wanted)
         problem = asked.json()
         assert (asked.status_code, problem["type"].rpartition("/")[2], problem["count"]) == (409, "confirm-count", 150)
+        assert (await http.post(f"{PATH}/preview", json=wanted)).json()["count"] == 150
         begun = await begin(http, sdk, **wanted, confirm=150)
         assert begun.status_code == 202
         assert begun.headers["location"].startswith(f"{PATH}/{begun.json()['id']}?namespace=")

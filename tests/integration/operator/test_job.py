@@ -6,6 +6,7 @@ import pytest
 
 from factories import make_hint
 from jetmill.bus.ports import Depth
+from jetmill.protocol.record import TriggerSettings
 from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, EVENT, JOB, SERVICE_ACCOUNT, Key
 from jetmill_operator.policy.condition import Backlog, Scaling
 from jetmill_operator.policy.reason import Reason
@@ -157,6 +158,28 @@ async def test_a_spec_that_the_model_refuses_says_field_and_cure_and_stops_nobod
     await site.declare(make_body("bad"))
     await site.settle()
     assert (await site.conditions("bad"))["Ready"] == "True ScaledToZero"
+
+
+async def test_a_filter_that_is_no_expression_stalls_the_job_and_says_where_and_what_was_there_stays(
+    site: Site,
+) -> None:
+    await site.declare(make_body(triggers=[{"event": "order.placed", "filter": "event.data.amount > 100"}]))
+    await site.settle()
+    before = await site.bus.admin.settings(JOB_NAME)
+    assert before is not None
+    assert before.triggers == [TriggerSettings(event="order.placed", expression="event.data.amount > 100")]
+    await site.declare(make_body(triggers=[{"event": "order.placed", "filter": "event.data.amount >> 100"}]))
+    await site.settle()
+    assert (await site.conditions())["Stalled"] == "True InvalidSpec"
+    conditions = (await site.job())["status"]["conditions"]
+    said = next(one["message"] for one in conditions if one["type"] == "Stalled")
+    assert "spec.triggers[0].filter: line 1, column 20" in said
+    assert await site.bus.admin.settings(JOB_NAME) == before
+    await site.declare(make_body())
+    await site.settle()
+    after = await site.bus.admin.settings(JOB_NAME)
+    assert after is not None
+    assert after.triggers == []
 
 
 async def test_suspending_pauses_the_consumers_and_going_on_lets_them(site: Site) -> None:

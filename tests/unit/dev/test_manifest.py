@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from jetmill.protocol.record import TriggerSettings
 from jetmill_operator.dev.manifest import Manifests, decide_namespace, read_manifests
 from jetmill_operator.dev.reference import check_references
 
@@ -213,15 +214,41 @@ def test_other_tools_files_are_none_of_our_business(read):
     assert (manifests.jobs, manifests.faults, manifests.notes) == ({}, [], [])
 
 
-def test_kinds_that_come_later_and_images_are_noted(read):
-    later = "apiVersion: jetmill.dev/v1alpha1\nkind: ScheduledJob\nspec: {}\n"
+def test_images_that_are_not_run_are_noted(read):
     image = f"{GOOD.rstrip()[:-1]}, worker: {{image: 'shop:1'}}}}\n"
-    manifests = read(later=later, image=image)
-    assert [str(note) for note in sorted(manifests.notes)] == [
-        "image.yaml:4: note: good runs the code of this folder, not its image",
-        "later.yaml:2: note: kind ScheduledJob is left out: this version of Jetmill does not run it yet",
+    manifests = read(image=image)
+    assert [str(note) for note in manifests.notes] == [
+        "image.yaml:4: note: good runs the code of this folder, not its image"
     ]
-    assert list(manifests.jobs) == ["good"]
+
+
+SCHEDULE = (
+    "apiVersion: jetmill.dev/v1alpha1\nkind: ScheduledJob\nmetadata: {name: nightly}\nspec:\n  jobRef: {name: good}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("when", "fault"),
+    [
+        (
+            "  schedule: 0 25 * * *\n",
+            "nightly.yaml:6: spec.schedule: hour: '25' does not fit (character 3); use 0 to 23, with , - and /",
+        ),
+        (
+            "  schedule: 0 9 * * *\n  timeZone: Mars/Olympus\n",
+            (
+                "nightly.yaml:7: spec.timeZone: 'Mars/Olympus' is no time zone; use a name of the IANA database, such "
+                "as Europe/Berlin or UTC"
+            ),
+        ),
+        ("", "nightly.yaml:4: spec: says none of schedule, every; add one of them"),
+    ],
+)
+def test_a_schedule_that_cannot_be_understood_is_a_fault_with_its_place(read, when, fault):
+    manifests = read(nightly=SCHEDULE + when)
+    assert [str(one) for one in manifests.faults] == [fault]
+    assert manifests.objects == {}
+    assert manifests.faulty_objects == {("ScheduledJob", "nightly")}
 
 
 def test_what_is_otherwise_without_pods_is_noted_where_it_stands(read):
@@ -356,6 +383,7 @@ def test_all_fields_reach_the_settings(read):
           payload: {schema: {type: object}, maxBytes: 1000}
           retention: {succeededSeconds: 10, failedSeconds: 20}
           scaling: {minReplicas: 1, maxReplicas: 2, targetDrainSeconds: 3, cooldownSeconds: 4}
+          triggers: [{event: doc.*, filter: "event.data.n > 1", payload: Data}, {event: a}]
           suspend: true
           deletionPolicy: Delete
         status: {ready: true}
@@ -383,6 +411,10 @@ def test_all_fields_reach_the_settings(read):
         "failed_seconds": 20.0,
         "suspend": True,
         "webhook": None,
+        "triggers": [
+            TriggerSettings(event="doc.*", expression="event.data.n > 1", payload="data"),
+            TriggerSettings(event="a"),
+        ],
     }
 
 

@@ -15,8 +15,8 @@ import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from jetmill.protocol.name import DELIVERIES, is_delivery
-from jetmill.protocol.record import JobSettings
-from jetmill_operator.api.part import RULES, Metadata, Opaque, Part, build_refusal, build_rule
+from jetmill.protocol.record import JobSettings, TriggerSettings
+from jetmill_operator.api.part import RULES, EventPattern, Metadata, Opaque, Part, build_refusal, build_rule
 from jetmill_operator.api.worker import WorkerSpec
 
 _DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
@@ -25,6 +25,7 @@ WEEK_SECONDS = 604_800
 YEAR_SECONDS = 31_622_400
 MAX_PAYLOAD_BYTES = 67_108_864
 MAX_REPLICAS = 1_000
+_PAYLOADS: dict[str, Literal["event", "data"]] = {"Event": "event", "Data": "data"}
 IN_CLUSTER = {"cluster": True}
 """The context of `model_validate` that demands what a cluster does."""
 
@@ -142,6 +143,32 @@ class ScalingSpec(Part):
         return self
 
 
+def _refuse_no_expression(text: str) -> str:
+    from jetmill_operator.dispatch.expression import ExpressionError, compile_expression
+
+    try:
+        compile_expression(text)
+    except ExpressionError as err:
+        cure = "see docs/events.md for what a filter can say"
+        raise build_refusal("", f"{err.position}: {err.reason}", cure) from err
+    return text
+
+
+Filter = Annotated[str, Field(min_length=1, max_length=4_096), AfterValidator(_refuse_no_expression)]
+
+
+class TriggerSpec(Part):
+    """Events that enqueue a job each."""
+
+    event: EventPattern
+    """A type of events: one to eight labels joined by dots (doc.created), a beginning (doc.*) or all (*)."""
+    filter: Filter | None = None
+    """A CEL expression over event: only events for which it is true enqueue a job (event.data.amount > 100)."""
+    payload: Literal["Event", "Data"] = "Event"
+    """What the job is called with: Event (if not given: the whole CloudEvent as its argument event) or Data (the
+    event's data, whose fields are its arguments)."""
+
+
 Argument = Annotated[str, Field(max_length=4_096)]
 
 
@@ -191,6 +218,8 @@ class JobSpec(Part):
     """How long finished jobs are kept; unfinished ones are always kept."""
     scaling: ScalingSpec = ScalingSpec()
     """How many workers."""
+    triggers: Annotated[list[TriggerSpec], Field(max_length=32)] | None = None
+    """Events that enqueue a job each; one that comes again enqueues nothing more."""
     suspend: bool = False
     """true: jobs are accepted and wait, none is started."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
@@ -269,4 +298,8 @@ class Job(Part):
             succeeded_seconds=float(spec.retention.succeeded_seconds),
             failed_seconds=float(spec.retention.failed_seconds),
             suspend=spec.suspend,
+            triggers=[
+                TriggerSettings(event=one.event, expression=one.filter, payload=_PAYLOADS[one.payload])
+                for one in spec.triggers or ()
+            ],
         )

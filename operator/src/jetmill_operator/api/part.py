@@ -29,6 +29,9 @@ ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", m
 """The name of an object of Kubernetes: an RFC 1123 subdomain."""
 DataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=253)]
 """A key in the data of a Secret or a ConfigMap."""
+_EVENT_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+EventPattern = Annotated[str, Field(pattern=rf"^(\*|{_EVENT_LABEL}(\.{_EVENT_LABEL}){{0,7}}(\.\*)?)$", max_length=520)]
+"""Which events are meant; the rule of `jetmill.protocol.event`."""
 Opaque = Annotated[dict[str, Any], Schema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
 """A mapping that the API server takes as it is."""
 

@@ -13,6 +13,7 @@ from jetmill.protocol.record import JobSettings, SecretKey, WebhookSettings
 from jetmill_operator.api.part import (
     RULES,
     DataKey,
+    EventPattern,
     Label,
     Metadata,
     ObjectName,
@@ -22,9 +23,6 @@ from jetmill_operator.api.part import (
 )
 from jetmill_operator.policy.delivery import PRESETS, list_delays
 
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-EVENT_PATTERN = rf"^(\*|{_LABEL}(\.{_LABEL}){{0,7}}(\.\*)?)$"
-EventPattern = Annotated[str, Field(pattern=EVENT_PATTERN, max_length=520)]
 LEASE_SECONDS = 15.0
 """After so long without a sign of life of its dispatcher, another one sends a delivery again."""
 _MARGIN_SECONDS = 30.0

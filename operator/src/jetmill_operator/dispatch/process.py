@@ -31,6 +31,7 @@ from jetmill_operator.dispatch.router import WebhookRouter
 from jetmill_operator.dispatch.secret import ReadSecret, Secrets, read_from
 from jetmill_operator.dispatch.settings import DispatchSettings
 from jetmill_operator.dispatch.transition import TransitionPublisher
+from jetmill_operator.dispatch.trigger import TriggerRouter
 from jetmill_operator.dispatch.worker import WorkerWatch
 from jetmill_operator.reconcile.account import build_options, connect_accounts
 from jetmill_operator.reconcile.race import run_until_first_ends
@@ -60,6 +61,7 @@ class Office:
         return {
             "transitions": TransitionPublisher(bus),
             "workers": WorkerWatch(bus),
+            "triggers": TriggerRouter(bus),
             "webhooks": WebhookRouter(bus, hooks),
             "deliveries": Desk(bus, hooks, self._secrets, options),
         }

@@ -22,17 +22,9 @@ from jetmill_operator.policy.worker import Problem, Workers
 Json = dict[str, Any]
 Truth = Literal["True", "False", "Unknown"]
 COUNTERS = (
-    "backlog",
-    "workers",
-    "scaling",
-    "attempts",
-    "lastDelivery",
-    "filterErrors",
-    "lastScheduleTime",
-    "lastRun",
-    "nextRuns",
-    "active",
-    "missed",
+    *("backlog", "workers", "scaling"),
+    *("lastScheduleTime", "lastRun", "nextRuns", "active", "missed"),
+    *("attempts", "lastDelivery", "filterErrors"),
 )
 """What changes with every job; written at most every so often."""
 

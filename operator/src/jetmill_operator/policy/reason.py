@@ -143,4 +143,3 @@ class Reason(StrEnum):
     """`schedule`, `every` or `timeZone` cannot be understood; the message names the field and the character."""
     JOB_MISSING = "JobMissing"
     """`jobRef` names a Job that is not there, or whose queue is not: nothing is planned until it is."""
-    # Kinds to come

@@ -230,7 +230,7 @@ class Operator:
             sentinel.run(),
             _follow_bus(trunk, team),
             Keepers(buses.of, team.namespaces).run(),
-            Orphans(cluster, buses, team.parts.index.namespaces, identity=settings.identity).run(),
+            Orphans(cluster, buses, team.namespaces, identity=settings.identity).run(),
             SecretCopier(cluster, settings.secrets, namespace=settings.pod_namespace).run(),
             self._run_scaler(team.parts),
             self._stop.wait(),

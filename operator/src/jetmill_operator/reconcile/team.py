@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, WEBHOOK, Body, Cluster, Key, Kind
+from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, Body, Cluster, Key, Kind
 from jetmill_operator.reconcile.board import Board
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.cache import Cache
@@ -80,10 +80,10 @@ class Team:
             deletion=deletion,
             clock=clock,
         )
-        self._webhooks = WebhookReconciler(cluster, buses, status=status, clock=clock)
         self._schedules = ScheduledJobReconciler(
             cluster, buses, self.parts.index, status=status, recorder=recorder, identity=instance, clock=clock
         )
+        self._webhooks = WebhookReconciler(cluster, buses, status=status, clock=clock)
 
     def namespaces(self) -> set[str]:
         """Where something is declared whose jobs need a keeper."""
@@ -116,6 +116,6 @@ class Team:
     async def _reconcile(self, key: Key) -> Again | None:
         if key.kind == JOB.name:
             return await self._jobs.reconcile(key)
-        if key.kind == WEBHOOK.name:
-            return await self._webhooks.reconcile(key)
-        return await self._schedules.reconcile(key)
+        if key.kind == SCHEDULED_JOB.name:
+            return await self._schedules.reconcile(key)
+        return await self._webhooks.reconcile(key)

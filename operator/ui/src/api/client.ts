@@ -8,8 +8,6 @@ export interface Problem {
   /** What to do about it. */
   cure?: string;
   instance?: string;
-  /** How many jobs were meant. */
-  count?: number;
   errors?: { pointer?: string; parameter?: string; detail: string }[];
 }
 
@@ -21,7 +19,6 @@ export class ProblemError extends Error {
   readonly cure: string;
   readonly type: string;
   readonly request: string;
-  readonly count: number | null;
   /** Seconds after which it may be tried again; null if nobody said. */
   readonly retryAfter: number | null;
 
@@ -31,7 +28,6 @@ export class ProblemError extends Error {
     this.title = problem.title ?? `HTTP ${status}`;
     this.detail = problem.detail ?? "";
     this.cure = problem.cure ?? "";
-    this.count = problem.count ?? null;
     this.retryAfter = retryAfter;
     this.type = problem.type ?? "about:blank";
     this.request = request;

@@ -1,6 +1,6 @@
 // The gateway's routes that the page uses, each by a function; nothing else of the page knows a path.
 
-import { ask, type Answer, ProblemError } from "./client";
+import { ask, type Answer } from "./client";
 import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
 
 export interface Access {
@@ -123,13 +123,8 @@ function known(namespace: string): { after?: number } {
 
 /** How many jobs an action would change now. */
 export async function countActed(action: Action, filter: Selection, namespace: string): Promise<number> {
-  try {
-    await ask("operations", { method: "POST", params: { namespace }, body: { action, filter, ...known(namespace) } });
-  } catch (error) {
-    if (error instanceof ProblemError && error.count !== null) return error.count;
-    throw error;
-  }
-  return 0;
+  const body = { action, filter, ...known(namespace) };
+  return (await ask<{ count: number }>("operations/preview", { method: "POST", params: { namespace }, body })).body.count;
 }
 
 export async function beginOperation(action: Action, filter: Selection, confirm: number, namespace: string): Promise<Operation> {

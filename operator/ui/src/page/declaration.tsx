@@ -3,12 +3,13 @@
 import { useMemo } from "preact/hooks";
 import { type Declaration as Declared, getDeclaration, getStats, listDeclarations } from "../api/gateway";
 import { ProblemError } from "../api/client";
-import type { Condition, JobEvent } from "../api/type";
+import type { JobEvent } from "../api/type";
 import { useEvery, useLoad, useThrottle } from "../load";
 import { Copy, Json } from "../part/code";
+import { Conditions, Readiness, readyOf } from "../part/condition";
 import { Broken, Empty, Waiting } from "../part/empty";
-import { Icon } from "../part/icon";
-import { Ago, Clock } from "../part/time";
+import { Meter } from "../part/meter";
+import { Ago } from "../part/time";
 import { href } from "../route";
 import { fill, rates, timesOf } from "../series";
 import { queues, seenOf } from "../store/glance";
@@ -17,24 +18,6 @@ import { namespace } from "../store/session";
 import { rateFor, shell, whole } from "../text";
 import { span } from "../time";
 import { Chart, Legend, type Line } from "../part/line";
-import { Meter } from "./workers";
-
-function readyOf(declared: Declared): Condition | undefined {
-  return declared.status?.conditions?.find((condition) => condition.type === "Ready");
-}
-
-function Readiness({ declared }: { declared: Declared }) {
-  const ready = readyOf(declared);
-  if (declared.spec["suspend"]) return <span class="state" data-tone="warn"><Icon name="pause" />suspended</span>;
-  if (!ready) return <span class="state"><Icon name="clock" />not said yet</span>;
-  if (ready.status === "True") return <span class="state" data-tone="good"><Icon name="check" />ready</span>;
-  return (
-    <span class="state" data-tone={ready.status === "False" ? "bad" : "warn"} title={ready.message}>
-      <Icon name="dead" />
-      {ready.reason ?? "not ready"}
-    </span>
-  );
-}
 
 function imageOf(declared: Declared): string {
   const worker = (declared.spec["worker"] ?? {}) as { image?: string; from?: { name?: string } };
@@ -237,38 +220,4 @@ function Throughput({ name }: { name: string }) {
       </div>
     </section>
   );
-}
-
-function Conditions({ conditions }: { conditions: Condition[] }) {
-  if (!conditions.length) return null;
-  return (
-    <section class="sheet">
-      <header><h2>Conditions</h2></header>
-      <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of conditions">
-        <table class="table">
-          <thead>
-            <tr><th scope="col">Type</th><th scope="col">Status</th><th scope="col">Reason</th><th scope="col">Message</th><th scope="col">Since</th></tr>
-          </thead>
-          <tbody>
-            {conditions.map((condition) => (
-              <tr key={condition.type}>
-                <td><b>{condition.type}</b></td>
-                <td><span class="state" data-tone={lookOf(condition)}>{condition.status}</span></td>
-                <td class="mono small">{condition.reason}</td>
-                <td class="soft">{condition.message}</td>
-                <td class="small"><Clock at={condition.lastTransitionTime} /></td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </section>
-  );
-}
-
-/** Stalled and Reconciling are good when they are False. */
-function lookOf(condition: Condition): string {
-  if (condition.status === "Unknown") return "warn";
-  const wanted = ["Stalled", "Reconciling", "Suspended"].includes(condition.type) ? "False" : "True";
-  return condition.status === wanted ? "good" : condition.type === "Reconciling" ? "warn" : "bad";
 }

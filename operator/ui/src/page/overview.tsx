@@ -8,6 +8,7 @@ import { useEvery, useLoad, useThrottle } from "../load";
 import { Chart, Legend, type Line } from "../part/line";
 import { Broken, Empty, Waiting } from "../part/empty";
 import { Icon } from "../part/icon";
+import { Meter } from "../part/meter";
 import { StateBadge, STATES, toneOf } from "../part/state";
 import { href } from "../route";
 import { fill, LOOKBACKS, lookbackOf, newest, rates, sum, timesOf } from "../series";
@@ -19,7 +20,6 @@ import { lookback } from "../store/setting";
 import { brief, percent, rate, rateFor, whole } from "../text";
 import { span } from "../time";
 import type { State } from "../api/type";
-import { Meter } from "./workers";
 
 const NONE = new URLSearchParams();
 

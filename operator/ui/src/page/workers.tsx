@@ -1,6 +1,7 @@
 // Who works: every worker process that is present, what it serves and how busy it is, as it changes.
 
 import { Empty, Waiting } from "../part/empty";
+import { Meter } from "../part/meter";
 import { Ago, Clock } from "../part/time";
 import { href } from "../route";
 import { workers } from "../store/glance";
@@ -19,14 +20,6 @@ function StateOf({ worker }: { worker: Worker }) {
     <span class="state" data-tone={tone}>
       {word}
     </span>
-  );
-}
-
-export function Meter({ part, all, label }: { part: number; all: number; label: string }) {
-  return (
-    <div class="meter" role="meter" aria-label={label} aria-valuemin={0} aria-valuemax={all} aria-valuenow={part} title={`${part} of ${all}`}>
-      <span style={{ width: `${all ? Math.min(100, (part / all) * 100) : 0}%` }} />
-    </div>
   );
 }
 

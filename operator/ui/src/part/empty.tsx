@@ -23,8 +23,15 @@ export function Empty({ icon, title, children, page = false }: EmptyProps) {
   );
 }
 
+interface BrokenProps {
+  error: unknown;
+  again?: (() => void) | undefined;
+  /** What `again` does. */
+  verb?: string;
+}
+
 /** A request that failed: the reason, what can be done, and what to tell whoever runs the gateway. */
-export function Broken({ error, again }: { error: unknown; again?: (() => void) | undefined }) {
+export function Broken({ error, again, verb = "Try again" }: BrokenProps) {
   const problem = error instanceof ProblemError ? error : null;
   return (
     <div class="notice" role="alert" data-tone={problem?.status === 403 ? "warn" : "bad"}>
@@ -37,7 +44,7 @@ export function Broken({ error, again }: { error: unknown; again?: (() => void) 
       </div>
       {again && (
         <button type="button" class="button slim" onClick={again}>
-          Try again
+          {verb}
         </button>
       )}
     </div>

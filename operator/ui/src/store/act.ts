@@ -22,6 +22,12 @@ export function allowed(action: Action): boolean {
   return may("create", `jobs/${action}`);
 }
 
+export function explain(action: Action): string {
+  if (action === "cancel") return "Those that wait never start. Those that run are asked to stop; the handler decides how fast.";
+  if (action === "retry") return "They are queued again under the same ids, with all their attempts anew.";
+  return "They are given up for good: kept for reading until they are removed by age, but never run again.";
+}
+
 export async function actOnOne(action: Action, id: string): Promise<boolean> {
   const done = await attempt(async () => {
     await act(action, id, namespace.value);
@@ -70,12 +76,6 @@ export async function actOnAll(action: Action, filter: Selection, confirm: numbe
     const moved = one.skipped ? `, ${whole(one.skipped)} had moved on` : "";
     return `${DONE[action]}: ${count(one.changed, "job")}${moved}`;
   });
-}
-
-export function explain(action: Action): string {
-  if (action === "cancel") return "Those that wait never start. Those that run are asked to stop; the handler decides how fast.";
-  if (action === "retry") return "They are queued again under the same ids, with all their attempts anew.";
-  return "They are given up for good: kept for reading until they are removed by age, but never run again.";
 }
 
 /** Told to slow down (429), it does: many jobs are many requests. */

@@ -188,6 +188,17 @@ class WebhookSettings(Struct, frozen=True, kw_only=True):
     """µs: events before are none of its business."""
 
 
+class TriggerSettings(Struct, frozen=True, kw_only=True):
+    """Which events enqueue a job."""
+
+    event: str
+    """A type, a beginning (`doc.*`) or all (`*`)."""
+    expression: str | None = None
+    """Only where this holds of the event."""
+    payload: Literal["event", "data"] = "event"
+    """The job's payload: {"event": the CloudEvent}, or the event's data as it is."""
+
+
 class JobSettings(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     """One Job as its reconciler declares it, for clients and workers; what is None was not declared."""
 
@@ -216,6 +227,7 @@ class JobSettings(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION)
     suspend: bool = False
     webhook: WebhookSettings | None = None
     """Set where the jobs are the deliveries of a Webhook."""
+    triggers: list[TriggerSettings] = []
 
 
 class Presence(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):

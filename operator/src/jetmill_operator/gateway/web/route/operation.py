@@ -25,6 +25,7 @@ from jetmill_operator.gateway.web.problem import ProblemError
 from jetmill_operator.gateway.web.projecting import catch_up, projection_of
 from jetmill_operator.gateway.web.route.job import NamespaceQuery, due_of
 from jetmill_operator.gateway.web.route.listing import MAX_SEQ
+from jetmill_operator.gateway.web.row import CountBody
 from jetmill_operator.gateway.web.served import served_for
 
 Asked = Request[Any, Any, Any]
@@ -136,6 +137,23 @@ async def begin_operation(
     return Response(_build(one, served.namespace), status_code=202, headers={"Location": location})
 
 
+@post(f"{PATH}/preview", opt=OPT, tags=TAGS, summary="How many jobs an operation would act on", status_code=200)
+async def preview_operation(
+    request: Asked,
+    data: JSONBody[Begin],
+    namespace: NamespaceQuery = None,  # noqa: ARG001
+) -> CountBody:
+    """Changes nothing; what it counts is what to confirm."""
+    name = served_for(request).namespace
+    projection = projection_of(request)
+    await catch_up(projection, name, data.after)
+    wanted = await _read_filter(request, data)
+    seq = projection.seq(name)
+    with refusing_parameters():
+        count = await projection.count(wanted) if wanted.state else 0
+    return CountBody(count=count, seq=seq)
+
+
 @get(PATH, opt=OPT, tags=TAGS, summary="The last operations")
 async def list_operations(request: Asked, namespace: NamespaceQuery = None) -> OperationsBody:  # noqa: ARG001
     """Of everybody, at whichever gateway they run."""
@@ -241,4 +259,4 @@ def _build(one: Operation, namespace: str) -> OperationBody:
     )
 
 
-HANDLERS = [begin_operation, list_operations, get_operation, cancel_operation]
+HANDLERS = [begin_operation, preview_operation, list_operations, get_operation, cancel_operation]
