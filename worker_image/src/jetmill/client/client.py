@@ -382,7 +382,8 @@ class Client:
     ) -> list[JobSummary]:
         """Jobs by their last change, the newest first. Reads the whole ledger: for people, not for hot paths.
 
-        Deliveries of Webhooks are left out, unless `job` is theirs. `state` is one state, several, or `open`; `since` a time or how long ago.
+        Deliveries of Webhooks are left out, unless `job` is theirs. `state` is one state, several, or `open`; `since` a
+        time or how long ago.
         """
         bus = await self.connect()
         table = JobTable()
