@@ -92,9 +92,7 @@ def test_only_who_talks_to_the_api_server_has_a_token(values: dict[str, Any]) ->
     for where, spec in pods(render(values)):
         assert spec["automountServiceAccountToken"] is where.endswith(
             ("-operator", "-gateway", "-dispatcher", "-cleanup", "-test")
-        ), (
-            where
-        )
+        ), where
 
 
 def test_helm_has_nothing_to_complain_of() -> None:
