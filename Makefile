@@ -92,6 +92,10 @@ bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gat
 	cd tests && ../$(BIN)/python -m benchmarks.projection $(if $(JOBS),--jobs $(JOBS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 	cd tests && ../$(BIN)/python -m benchmarks.gateway_stream
 
+.PHONY: bench-webhook
+bench-webhook: $(STAMP) ## Webhooks: deliveries a second and what is added to each, into build/bench/webhook.json (COUNT=, RATE=)
+	cd tests && ../$(BIN)/python -m benchmarks.webhook $(if $(COUNT),--count $(COUNT)) $(if $(RATE),--rate $(RATE))
+
 .PHONY: faults faults-short
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost
 	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 tests/faults

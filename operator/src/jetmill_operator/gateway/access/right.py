@@ -68,6 +68,12 @@ SPEAK = Right("create", "jobs/messages")
 TRIGGER = Right("create", "scheduledjobs/trigger", Scope.NAME)
 VERBS = {"create": "declare", "update": "replace", "patch": "change", "delete": "delete"}
 PLURALS = ("jobs", "scheduledjobs", "webhooks")
+HOOKS = Right("list", "webhooks/deliveries")
+DELIVERIES = Right("get", "webhooks/deliveries", Scope.NAME)
+REDELIVER = Right("create", "webhooks/redeliver", Scope.NAME)
+RECOVER = Right("create", "webhooks/recover", Scope.NAME)
+TEST = Right("create", "webhooks/test", Scope.NAME)
+ENABLE = Right("create", "webhooks/enable", Scope.NAME)
 DECLARED = {plural: (Right("list", plural), Right("get", plural, Scope.NAME)) for plural in PLURALS}
 """Of what is declared in the cluster, by plural: all of them, and one. RBAC's own rights on the objects."""
 EDITS = {
@@ -103,6 +109,12 @@ RIGHTS: Mapping[Right, str] = {
     LISTEN: "hear what is broadcast to topics",
     SPEAK: "send messages to topics and users",
     TRIGGER: "enqueue a job of a schedule beside its slots",
+    HOOKS: "see how every Webhook's receiver fares",
+    DELIVERIES: "see a Webhook's deliveries: what was sent, and what was answered",
+    REDELIVER: "send a delivery once more",
+    RECOVER: "send a Webhook the events of a stretch of time again",
+    TEST: "send a test event to a Webhook",
+    ENABLE: "let a Webhook that was disabled be sent to again",
     **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
     **{to_get: f"see one of the {plural} that are declared" for plural, (_, to_get) in DECLARED.items()},
     **{

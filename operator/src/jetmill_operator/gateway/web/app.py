@@ -32,6 +32,7 @@ from jetmill_operator.gateway.web.route import (
     schedule,
     session,
     stream,
+    webhook,
     why,
 )
 from jetmill_operator.gateway.web.schema import build_document
@@ -49,6 +50,7 @@ HANDLERS: Sequence[BaseRouteHandler] = (
     *edit.HANDLERS,
     *event.HANDLERS,
     *schedule.HANDLERS,
+    *webhook.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
     *stream.HANDLERS,
