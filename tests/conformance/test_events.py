@@ -44,6 +44,20 @@ async def test_the_same_event_again_is_stored_once(bus: Bus, place: Place) -> No
     assert another == first + 1
 
 
+async def test_many_at_once_are_stored_once_each_however_they_are_grouped(bus: Bus, place: Place) -> None:
+    """Writers group what piles up; a repeat in a group, or one that another has stored meanwhile, harms no other."""
+    other = await place.connect()
+    ids = [f"e{number % 400}" for number in range(1200)]
+    answers = await asyncio.gather(
+        *(one.events.publish("doc.created", b"{}", event_id=event_id) for event_id in ids for one in (bus, other))
+    )
+    seqs: dict[str, set[int]] = {}
+    for event_id, seq in zip([event_id for event_id in ids for _ in range(2)], answers, strict=True):
+        seqs.setdefault(event_id, set()).add(seq)
+    assert await bus.events.last_seq() == 400
+    assert all(len(found) == 1 for found in seqs.values()), "whoever publishes it learns where it lies"
+
+
 async def test_an_event_is_answered_on_a_later_turn_of_the_loop(bus: Bus) -> None:
     future = bus.events.publish("doc.created", b"{}", event_id="e1")
     assert not future.done()

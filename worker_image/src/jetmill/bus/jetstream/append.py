@@ -32,6 +32,8 @@ class AppendOptions:
 
     atomic: bool = True
     """The stream has `allow_atomic`; found false by the first refusal too."""
+    shares_subjects: bool = False
+    """Members of a batch may have one subject: none of them expects a sequence."""
     timeout_seconds: float | None = None
     """None: the link's request timeout."""
     batch_threshold: int | None = None
@@ -237,15 +239,18 @@ class Appender:
         )
 
     def _take_members(self) -> list[_Single]:
-        """As many from the queue as make a batch: each subject once, so that no member follows another."""
-        queue, size = self._queue, 0
+        """As many from the queue as make a batch: each subject once (unless they may share one), so that no member
+        follows another.
+        """
+        queue, size, shares = self._queue, 0, self._options.shares_subjects
         members: list[_Single] = []
         subjects: set[str] = set()
         while queue and len(members) < self._options.batch_size and size < _BATCH_BYTES:
             single = queue[0]
-            if single.subject in subjects:
-                break
-            subjects.add(single.subject)
+            if not shares:
+                if single.subject in subjects:
+                    break
+                subjects.add(single.subject)
             size += len(single.payload)
             members.append(queue.popleft())
         return members

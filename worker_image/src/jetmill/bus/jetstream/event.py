@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
 
 from jetmill.bus.jetstream.append import Appender, AppendOptions
 from jetmill.bus.jetstream.follow import Follow
@@ -17,6 +19,21 @@ from jetmill.protocol.name import parse_event_type
 from jetmill.protocol.subject import Subjects
 
 _BATCH = 500
+_IN_PROCESS = 10158
+_PAUSE_SECONDS = 0.02
+_TRIES = 250
+"""For five seconds, which is as long as a leader's election may take."""
+
+
+@dataclass(slots=True)
+class _Publication:
+    """An event on its way."""
+
+    future: asyncio.Future[int]
+    subject: str
+    data: bytes
+    event_id: str
+    tries: int = 0
 
 
 class JetStreamEvents:
@@ -26,7 +43,7 @@ class JetStreamEvents:
         self._link = link
         self._subjects = subjects
         self._reader = reader
-        self._appender = Appender(link, AppendOptions(atomic=False))
+        self._appender = Appender(link, AppendOptions(shares_subjects=True))
 
     @property
     def appender(self) -> Appender:
@@ -38,8 +55,27 @@ class JetStreamEvents:
         parse_event_type(event_type)
         if not event_id or not event_id.isprintable():
             raise InputError(f"id: {event_id!r:.80} cannot be an event's id", field="id", cure="use printable text")
-        headers = f"Nats-Msg-Id: {event_id}\r\n".encode()
-        return self._appender.append(self._subjects.event(event_type), data, headers=headers)
+        publication = _Publication(self._link.loop.create_future(), self._subjects.event(event_type), data, event_id)
+        self._send(publication)
+        return publication.future
+
+    def _send(self, publication: _Publication) -> None:
+        headers = f"Nats-Msg-Id: {publication.event_id}\r\n".encode()
+        append = self._appender.append(publication.subject, publication.data, headers=headers)
+        append.add_done_callback(partial(self._settle, publication))
+
+    def _settle(self, publication: _Publication, append: asyncio.Future[int]) -> None:
+        """Pass the verdict on; where a cluster is just storing the same id for another, ask again what came of it."""
+        error = append.exception()
+        if publication.future.done():
+            return
+        if error is None:
+            publication.future.set_result(append.result())
+        elif isinstance(error, BusError) and error.code == _IN_PROCESS and publication.tries < _TRIES:
+            publication.tries += 1
+            self._link.loop.call_later(_PAUSE_SECONDS, self._send, publication)
+        else:
+            publication.future.set_exception(error)
 
     async def last_seq(self) -> int:
         """See the port."""

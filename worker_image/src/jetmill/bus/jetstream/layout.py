@@ -47,6 +47,7 @@ def build_namespace(subjects: Subjects, *, replicas: int) -> list[Config]:
             replicas=replicas,
             max_age=7 * _DAY,
             max_msgs_per_subject=KEPT_EVENTS,
+            allow_atomic=True,
             duplicate_window=120 * _SECOND,
         ),
         _stream(
