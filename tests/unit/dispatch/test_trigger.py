@@ -174,6 +174,13 @@ async def test_a_job_is_not_triggered_by_what_its_own_jobs_tell(world: MemoryWor
     assert len(await ids(client)) == 1
 
 
+async def test_a_schedule_of_the_jobs_name_is_not_the_job(world: MemoryWorld, client: Client) -> None:
+    await declare(client, "ship", {"event": "schedule.missed"})
+    async with routing(world.connect()):
+        await client.publish("schedule.missed", {}, id="m1", source="/jetmill/shop/ship")
+        await wait_for_job(client, "m1", source="/jetmill/shop/ship")
+
+
 async def test_what_is_no_event_is_passed_over(world: MemoryWorld, client: Client) -> None:
     bus = await client.connect()
     await declare(client, "ship", {"event": "*"})

@@ -115,6 +115,13 @@ def test_a_worker_says_in_which_pod_it_runs_and_a_job_who_declares_and_who_carri
     assert (rider.uid[:8], rider.carrier) == ("6f1c1c0a", "send-email")
 
 
+def test_settings_say_which_events_enqueue_a_job() -> None:
+    data, whole = decode("settings-triggers").triggers
+    assert (data.event, data.expression, data.payload) == ("order.placed", "event.data.amount > 100", "data")
+    assert (whole.event, whole.expression, whole.payload) == ("doc.*", None, "event")
+    assert decode("settings").triggers == []
+
+
 def test_a_plan_says_what_is_intended_and_what_is_to_be_withdrawn() -> None:
     plan = decode("plan")
     assert [(slot.time, slot.due - slot.time) for slot in plan.slots] == [

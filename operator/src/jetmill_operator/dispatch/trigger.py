@@ -27,6 +27,7 @@ from jetmill_operator.dispatch.pursuit import Pursuit
 WINDOW = 100
 """Jobs that are enqueued at once."""
 BY = "dispatcher:trigger"
+SCHEDULES = "schedule."
 log = structlog.get_logger("jetmill.dispatcher")
 
 
@@ -117,7 +118,8 @@ class TriggerRouter:
         """Each Job that the event triggers, once, by the first of its triggers that wants it."""
         found = []
         for job, triggers in self._triggers.items():
-            if event.source == make_job_source(self._bus.subjects.namespace, job):
+            own = event.source == make_job_source(self._bus.subjects.namespace, job)
+            if own and not event.type.startswith(SCHEDULES):  # a ScheduledJob may have the Job's name
                 continue
             trigger = next((one for one in triggers if one.wants(event)), None)
             if trigger is not None:
