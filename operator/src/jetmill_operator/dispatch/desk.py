@@ -17,8 +17,10 @@ import structlog
 
 from jetmill.bus.ports import Bus
 from jetmill.client.settings import ClientSettings
+from jetmill.client.status import time_of
 from jetmill.errors import BusError, CodecError, JetmillError, RefusedError
 from jetmill.protocol.delivery import EndpointState, decode_endpoint, name_note
+from jetmill.protocol.event import Event, encode_event
 from jetmill.worker.resource import Resources
 from jetmill.worker.service import Service, StopReason
 from jetmill.worker.settings import WorkerSettings
@@ -164,6 +166,8 @@ async def add_to_note(bus: Bus, hook: Hook, seen: Seen) -> EndpointState:
             state = fold(state, seen, now=now, disable_after_seconds=limit)
         if state == there:
             return state
+        if _is_disabled_now(there, state):  # before it is noted: rather twice, under one id, than never
+            await tell_disabled(bus, hook.name, state, event_id=f"disabled-{uid}-{0 if note is None else note.seq}")
         try:
             await bus.notes.write(key, msgspec.json.encode(state), expected=0 if note is None else note.seq)
         except RefusedError:
@@ -173,8 +177,25 @@ async def add_to_note(bus: Bus, hook: Hook, seen: Seen) -> EndpointState:
     raise BusError(f"the note {key} moves too fast", cure="it is tried again")
 
 
+def _is_disabled_now(before: EndpointState | None, state: EndpointState) -> bool:
+    return bool(state.disabled) and not (before and before.disabled)
+
+
+async def tell_disabled(bus: Bus, webhook: str, state: EndpointState, *, event_id: str) -> None:
+    """Publish `webhook.disabled`; BusError."""
+    event = Event(
+        id=event_id,
+        type="webhook.disabled",
+        source=f"/jetmill/{bus.subjects.namespace}/webhooks/{webhook}",
+        subject=webhook,
+        time=time_of(bus.link.now()),
+        data={"webhook": webhook, "reason": state.disabled},
+    )
+    await bus.events.publish(event.type, encode_event(event), event_id=event.id)
+
+
 def _tell_turn(hook: Hook, before: EndpointState | None, state: EndpointState) -> None:
-    if state.disabled and not (before and before.disabled):
+    if _is_disabled_now(before, state):
         log.warning("webhook_disabled", webhook=hook.name, reason=state.disabled)
     elif state.opens and not (before and before.opens):
         log.warning("circuit_opened", webhook=hook.name)

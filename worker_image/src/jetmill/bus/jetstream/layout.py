@@ -18,7 +18,7 @@ _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
 ACK_WINDOW = 1_000_000
 """Deliveries in hand at once; no limit on concurrency, that is the workers' slots."""
-KEPT_EVENTS = 1_000_000
+KEPT_EVENTS = 250_000
 """Of each type: many of one (every transition of every job is an event) must not push out the few of another."""
 SUBSCRIPTION_SECONDS = 30
 """For how long an event may be in hand without a word."""
