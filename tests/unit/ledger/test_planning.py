@@ -204,7 +204,7 @@ async def test_slot_cas_a_slot_that_started_meanwhile_is_not_withdrawn(yard: Yar
         await cancel(bench.bus, yard.slot_id(1), by="ada")
 
     late = Interrupted(bench.bus, before_append=meanwhile)
-    yard.specs[2] = (2,)
+    yard.specs[2] = ()
     await Planner(late.bus, by="planner:late").plan(UID, yard.wanted(2), yard.choose(2))
     assert await yard.states(1) == ["cancelled"]
 
