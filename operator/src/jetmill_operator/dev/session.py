@@ -24,7 +24,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -219,6 +219,9 @@ class Session:
     async def _apply(self, world: _World, manifests: Manifests, *, code: bool = False) -> None:
         for name in manifests.jobs:
             self._screen.reserve(name)
+        if self.options.once:  # a calendar never ends: there would always be something left to be run
+            others = {key: one for key, one in manifests.objects.items() if one.kind != SCHEDULED_JOB}
+            manifests = replace(manifests, objects=others)
         await world.folder.apply(manifests, code=code)
 
     async def _follow(self, world: _World, since: tuple[Stamps, Stamps]) -> None:
