@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed-$(shell { $(PYTHON) --version 2>&1; cat $(PINS); } |
 ##@ The main commands
 
 .PHONY: demo test
-demo: $(STAMP) ## 200 jobs on a real nats-server, a worker killed in the middle, and the proof (Ctrl-C ends it)
+demo: page ## 200 jobs on a real nats-server, a worker killed in the middle, the proof, and the page (Ctrl-C ends it)
 	$(BIN)/python examples/quickstart/demo.py
 
 test: lint types imports check-page unit chart conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
@@ -91,6 +91,10 @@ bench: $(VENV)/.bench ## Speed against peers in one run (PostgreSQL from Debian)
 bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gateway.json (JOBS=, ROUNDS=)
 	cd tests && ../$(BIN)/python -m benchmarks.projection $(if $(JOBS),--jobs $(JOBS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 	cd tests && ../$(BIN)/python -m benchmarks.gateway_stream
+
+.PHONY: bench-webhook
+bench-webhook: $(STAMP) ## Webhooks: deliveries a second and what is added to each, into build/bench/webhook.json (COUNT=, RATE=)
+	cd tests && ../$(BIN)/python -m benchmarks.webhook $(if $(COUNT),--count $(COUNT)) $(if $(RATE),--rate $(RATE))
 
 .PHONY: faults faults-short
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost

@@ -62,13 +62,18 @@ def build_crd(text: str, *, source: str) -> str:
 
 # NATS permissions
 
-_STREAMS = ("jm_NS_ledger", "jm_NS_events", "jm_NS_trace", "KV_jm_NS_jobs", "KV_jm_NS_workers", "OBJ_jm_NS_payloads")
+_STREAMS = (
+    *("jm_NS_ledger", "jm_NS_events", "jm_NS_trace"),
+    *("KV_jm_NS_jobs", "KV_jm_NS_workers", "KV_jm_NS_notes", "OBJ_jm_NS_payloads"),
+)
 """The streams of a namespace that are no queues."""
+_READ_BY_WORKERS = ("KV_jm_NS_jobs", "jm_NS_events")
 _DENIED = {
     "operator": [],
-    "worker": [f"$JS.API.CONSUMER.MSG.NEXT.{name}.*" for name in _STREAMS if name != "KV_jm_NS_jobs"],
+    "worker": [f"$JS.API.CONSUMER.MSG.NEXT.{name}.*" for name in _STREAMS if name not in _READ_BY_WORKERS],
     "producer": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS],
     "gateway": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS],
+    "dispatcher": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS],
 }
 """What a star in place of one Job would allow beyond the queues."""
 
@@ -76,7 +81,8 @@ _DENIED = {
 def build_permissions(guide: str) -> str:
     """The blocks of docs/permissions.md as templates, for all Jobs of a namespace: every JOB becomes a star."""
     parts = [HEADER.format(source="docs/permissions.md")]
-    blocks = {"operator": "reconciler", "gateway": "gateway", "worker": "worker", "producer": "client"}
+    blocks = {part: part for part in ("gateway", "dispatcher", "worker")}
+    blocks = {"operator": "reconciler", **blocks, "producer": "client"}
     for part, block in blocks.items():
         found = re.search(rf"^:name: {block}\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
         assert found, f"docs/permissions.md has no block {block}"

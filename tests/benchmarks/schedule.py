@@ -42,7 +42,7 @@ async def measure_lateness(url: str, slots: int) -> None:
     end = to_moment(now + (seconds + 10) * SECOND).isoformat()
     begin = to_moment(now + 10 * SECOND).isoformat()
     for number in range(SCHEDULES):
-        spec = {"every": "2s", "startAt": begin, "endAt": end}
+        spec: dict[str, Any] = {"every": "2s", "startAt": begin, "endAt": end}
         await plan_once(bus, build_schedule(number, "noop", created=now, **spec), by="planner:bench")
 
     @job

@@ -8,9 +8,11 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from signal import SIGHUP
+from signal import SIGHUP, SIGTERM
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 from httpx import AsyncClient
 
@@ -22,13 +24,19 @@ from jetmill.client.declaration import Registry, job
 from jetmill.client.settings import ClientSettings
 from jetmill.errors import BusError, PermissionDeniedError
 from jetmill.ledger.verify import verify
+from jetmill.protocol.deadletter import DeadLetter, encode_dead_letter
+from jetmill.protocol.event import EventPattern
+from jetmill.protocol.record import ErrorInfo
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import State
 from jetmill.worker import Worker, WorkerSettings
 from jetmill_operator.reconcile.account import connect_accounts
 from support.chart import Manifest, find, render
+from support.dispatch import make_webhook
+from support.dispatcher import DispatcherProcess
 from support.gateway import serve
 from support.nats import NatsServer, find_binary
+from support.receiver import Receiver, reply
 from support.wait import eventually, soon
 
 pytestmark = pytest.mark.integration
@@ -174,11 +182,73 @@ async def test_a_gateway_is_refused_nothing_that_it_needs(
         )
         assert sent.status_code < 300, sent.text
         await soon(hear(heard, "news"))
+        await look_after_events(client, shop)
         cancelled = await client.post(f"{where}/cancel", params={"namespace": "shop"})
         assert cancelled.status_code < 300, cancelled.text
         await eventually(lambda: listed(client, "shop", made.json()["id"]))
         assert not await listed(client, "billing", made.json()["id"])
         assert (await client.get("/readyz")).status_code == 200
+    assert "Violation" not in server.log[before:], server.log[before:]
+
+
+async def look_after_events(client: httpx.AsyncClient, shop: Bus) -> None:
+    """Publish, search, and settle what a subscription gave up."""
+    query = {"namespace": "shop"}
+    made = await client.post("/api/v1/events", json={"type": "order.placed", "data": {"n": 1}}, params=query)
+    assert made.status_code == 201, made.text
+    seq = made.json()["seq"]
+    await shop.subscriptions.apply("mails", patterns=[EventPattern("order.*")])
+    letter = DeadLetter(
+        subscription="mails",
+        seq=seq,
+        attempts=1,
+        error=ErrorInfo(type="ValueError", message="no"),
+        event=(await shop.events.read(start=seq))[0].data,
+    )
+    await shop.subscriptions.bury("mails", seq, encode_dead_letter(letter))
+    for path in ("/api/v1/events", f"/api/v1/events/{seq}", "/api/v1/events/dead", "/api/v1/subscriptions"):
+        answer = await client.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+    asked = {"subscription": "mails", "seq": seq, "action": "retry"}
+    assert (await client.post("/api/v1/events/dead", json=asked, params=query)).status_code == 204
+    assert (await client.delete("/api/v1/subscriptions/mails", params=query)).status_code == 204
+
+
+async def test_a_dispatcher_is_refused_nothing_that_it_needs(
+    server: NatsServer, manifests: list[Manifest], shop: Bus, tmp_path: Path
+) -> None:
+    """Every work of it: deliveries, routing, transitions; each would fail and be begun again if it were refused."""
+    options = login(manifests, "dispatcher")
+    before = len(server.log)
+    environ = {
+        "JETMILL_NATS_URL": server.url,
+        "JETMILL_NATS_USER": options["user"],
+        "JETMILL_NATS_PASSWORD": options["password"],
+        "JETMILL_NATS_INBOX_PREFIX": options["inbox_prefix"],
+        "JETMILL_NATS_ACCOUNTS": "shop",
+        "JETMILL_DISPATCH_SCHEMES": "http",
+        "JETMILL_DISPATCH_PORTS": "*",
+        "JETMILL_DISPATCH_ALLOW": "127.0.0.0/8",
+    }
+    async with Receiver.serve() as receiver:
+        webhook = make_webhook(receiver.url, secret=None, serial="subject")
+        settings = make_settings("wh--orders", lease_seconds=2.0, concurrency=4, max_retries=2, webhook=webhook)
+        await shop.admin.apply_job(settings)
+        with DispatcherProcess.start(tmp_path, environ) as process:
+            await process.says("worker_started")
+            for number, text in enumerate(("small", "x" * 200_000)):
+                event = {"specversion": "1.0", "id": f"{number}", "source": "/shop", "type": "order.paid"}
+                data = msgspec.json.encode(event | {"subject": "one", "data": {"text": text}})
+                await shop.events.publish("order.paid", data, event_id=f"order-{number}")
+            await receiver.received(2)
+            receiver.answer = reply(500)
+            data = msgspec.json.encode({"specversion": "1.0", "id": "3", "source": "/shop", "type": "order.paid"})
+            await shop.events.publish("order.paid", data, event_id="order-3")
+            await receiver.received(5)
+            process.send(SIGTERM)
+            assert await process.wait() == 0
+            assert "work_failed" not in process.log, process.log
+    await shop.admin.remove_job("wh--orders")
     assert "Violation" not in server.log[before:], server.log[before:]
 
 

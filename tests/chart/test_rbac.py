@@ -24,6 +24,7 @@ WATCHED: dict[Grant, str] = {
         }.items()
     },
     ("jetmill.dev", "jobs", "patch"): "the finalizer",
+    ("jetmill.dev", "webhooks", "patch"): "the same",
     ("jetmill.dev", "jobs/finalizers", "update"): "children that block their owner's deletion, if admission checks it",
     **{
         ("jetmill.dev", f"{kind}/status", "patch"): "conditions and counters"
@@ -206,3 +207,26 @@ def test_view_edit_and_admin_cover_every_right_and_view_no_content() -> None:
     assert {(kind, verb) for _, kind, verb in view | edit if "/" in kind} == {
         (right.resource, right.verb) for right in RIGHTS if "/" in right.resource
     }, "what the gateway does not ask for is not granted"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "names"), [([], None), (["hook-secret", "other"], ["hook-secret", "other"]), (["*"], [])]
+)
+def test_a_dispatcher_reads_the_secrets_that_it_is_told_and_nothing_else(
+    secrets: list[str], names: list[str] | None
+) -> None:
+    values = {"namespaces": [{"name": "shop"}, {"name": "billing"}], "dispatcher": {"secrets": secrets}}
+    roles = [one for one in render(values) if one["kind"] == "Role" and one["metadata"]["name"] == "jetmill-dispatcher"]
+    assert [one["metadata"]["namespace"] for one in roles] == ([] if names is None else ["shop", "billing"])
+    for role in roles:
+        assert list_grants(role) == {("", "secrets", "get")}
+        assert [rule.get("resourceNames", []) for rule in role["rules"]] == [names]
+
+
+def test_a_dispatcher_goes_to_the_open_internet_and_to_what_it_is_allowed() -> None:
+    values = {"networkPolicy": {"enabled": True}, "dispatcher": {"allow": ["10.20.0.0/16"], "ports": [443]}}
+    policy = find(render(values), "NetworkPolicy", "jetmill-dispatcher")
+    out = policy["spec"]["egress"][-1]
+    assert [one["ipBlock"]["cidr"] for one in out["to"]] == ["0.0.0.0/0", "2000::/3", "10.20.0.0/16"]
+    assert {"10.0.0.0/8", "169.254.0.0/16", "127.0.0.0/8"} <= set(out["to"][0]["ipBlock"]["except"])
+    assert out["ports"] == [{"port": 443, "protocol": "TCP"}]

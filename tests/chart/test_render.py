@@ -90,9 +90,9 @@ def test_a_breach_would_be_seen(change: dict[str, Any], breach: str) -> None:
 @each_set
 def test_only_who_talks_to_the_api_server_has_a_token(values: dict[str, Any]) -> None:
     for where, spec in pods(render(values)):
-        assert spec["automountServiceAccountToken"] is where.endswith(("-operator", "-gateway", "-cleanup", "-test")), (
-            where
-        )
+        assert spec["automountServiceAccountToken"] is where.endswith(
+            ("-operator", "-gateway", "-dispatcher", "-cleanup", "-test")
+        ), where
 
 
 def test_helm_has_nothing_to_complain_of() -> None:

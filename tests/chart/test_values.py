@@ -119,6 +119,7 @@ NEVER_TURNED = {
     "operator.serviceAccount.create",
     "operator.podDisruptionBudget.enabled",
     "gateway.serviceAccount.create",
+    "dispatcher.serviceAccount.create",
     "nats.podDisruptionBudget.enabled",
     "rbac.create",
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +116,13 @@ async def test_each_slot_is_in_the_ledger_exactly_once_whatever_dies(server: Nat
                 await eventually(server.info, what="the server")
             if round_ == 2:  # what an edit finds is in force: what was not planned by then never will be
                 for body in first:
-                    assert await eventually(lambda body=body: plan_once(bus, body, by="planner:test"), seconds=60)
+                    assert await eventually(partial(plan_once, bus, body, by="planner:test"), seconds=60)
                 declare(file, second)
             await planners.fill()
         declare(file, second)
         await planners.close()
         for body in second:
-            assert await eventually(lambda body=body: plan_once(bus, body, by="planner:last"), seconds=60)
+            assert await eventually(partial(plan_once, bus, body, by="planner:last"), seconds=60)
         end = bus.link.now() + 3 * SECOND
         await eventually(lambda: bus.link.now() > end + 2 * SECOND, seconds=60)
         for before, after in zip(first, second, strict=True):
@@ -144,7 +145,7 @@ async def judge(bus: Bus, before: dict[str, Any], after: dict[str, Any], *, begi
     ran = set()
     for time in sorted(old | new):
         chain: list[Entry] = await eventually(
-            lambda time=time: settled(bus, uid, time, wanted), seconds=60, what=f"{uid} {to_moment(time)}"
+            partial(settled, bus, uid, time, wanted), seconds=60, what=f"{uid} {to_moment(time)}"
         )
         starts = [entry for entry in chain if entry.record.state is State.RUNNING]
         assert len(starts) <= 1, f"twice: {to_moment(time)}"

@@ -151,6 +151,28 @@ Call with (dict "root" $ "namespace" {name: shop} "part" "worker"). */ -}}
 {{- end -}}
 {{- end -}}
 
+{{- /* Anything if there is a dispatcher: it is switched on, and there is a namespace to serve. */ -}}
+{{- define "jetmill.dispatcherEnabled" -}}
+{{- if and .Values.dispatcher.enabled (include "jetmill.gatewayNamespaces" .) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "jetmill.dispatcherAccount" -}}
+{{- if .Values.dispatcher.serviceAccount.create -}}
+{{- .Values.dispatcher.serviceAccount.name | default (printf "%s-dispatcher" (include "jetmill.fullname" .)) -}}
+{{- else -}}
+{{- .Values.dispatcher.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The Secret with its login; empty if the external NATS wants none. */ -}}
+{{- define "jetmill.dispatcherSecret" -}}
+{{- if and .Values.nats.enabled (not .Values.nats.auth.existingSecret) -}}
+{{- printf "%s-nats-dispatcher" (include "jetmill.fullname" .) -}}
+{{- else -}}
+{{- .Values.dispatcher.nats.existingSecret | default (include "jetmill.operatorSecret" .) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "jetmill.gatewayKey" -}}
 {{- .Values.gateway.key.existingSecret | default (printf "%s-gateway-key" (include "jetmill.fullname" .)) -}}
 {{- end -}}
@@ -192,6 +214,12 @@ Call with (dict "root" $ "namespace" {name: shop} "part" "worker"). */ -}}
 {{- end -}}
 {{- if and .Values.nats.enabled (not .Values.nats.auth.existingSecret) .Values.gateway.nats.existingSecret -}}
 {{- fail "gateway.nats.existingSecret goes with nats.auth.existingSecret or an external NATS: the chart's own users have the chart's own passwords" -}}
+{{- end -}}
+{{- if and .Values.nats.enabled (not .Values.nats.auth.existingSecret) .Values.dispatcher.nats.existingSecret -}}
+{{- fail "dispatcher.nats.existingSecret goes with nats.auth.existingSecret or an external NATS: the chart's own users have the chart's own passwords" -}}
+{{- end -}}
+{{- if and .Values.dispatcher.serviceAccount.create (not .Values.rbac.create) (not .Values.dispatcher.serviceAccount.name) -}}
+{{- fail "dispatcher.serviceAccount.name is missing: with rbac.create false somebody else binds its roles, to a name that you know" -}}
 {{- end -}}
 {{- if and (eq .Values.gateway.mode "sidecar") (gt (int .Values.gateway.replicas) 1) -}}
 {{- fail "gateway.replicas goes with gateway.mode deployment: as a sidecar there is one in each of operator.replicas" -}}

@@ -33,6 +33,10 @@ def test_the_environment_fills_what_flags_do_not() -> None:
     assert settings.health_port == 0
 
 
+def test_any_port_is_said_by_a_star() -> None:
+    assert settings_from_env(NATS | {"JETMILL_DISPATCH_PORTS": "*"}).ports == ()
+
+
 def test_every_fault_is_told_at_once() -> None:
     environ = {
         "JETMILL_WATCH_NAMESPACES": "Shop",

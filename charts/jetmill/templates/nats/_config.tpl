@@ -34,6 +34,7 @@ Call with (dict "root" $ "passwords" {...}). */ -}}
 {{- define "jetmill.natsUsers" -}}
 {{- $passwords := .passwords -}}
 {{- $gateway := include "jetmill.gatewayMode" .root -}}
+{{- $dispatcher := include "jetmill.dispatcherEnabled" .root -}}
 accounts {
   jetmill {
     jetstream: enabled
@@ -48,6 +49,13 @@ accounts {
         subscribe: {allow: ["_INBOX_gateway.>"]}
       }}
       {{- end }}
+      {{- if $dispatcher }}
+      # The same.
+      {user: "dispatcher", password: {{ $passwords.dispatcher | quote }}, permissions: {
+        publish: {allow: ["$SYS.REQ.USER.INFO"]}
+        subscribe: {allow: ["_INBOX_dispatcher.>"]}
+      }}
+      {{- end }}
     ]
   }
   {{- range .root.Values.namespaces }}
@@ -60,6 +68,11 @@ accounts {
       {{- if $gateway }}
       {user: "gateway-{{ .name }}", password: {{ $passwords.gateway | quote }}, permissions: {
         {{- include "jetmill.permission.gateway" (dict "namespace" .name) | nindent 8 }}
+      }}
+      {{- end }}
+      {{- if $dispatcher }}
+      {user: "dispatcher-{{ .name }}", password: {{ $passwords.dispatcher | quote }}, permissions: {
+        {{- include "jetmill.permission.dispatcher" (dict "namespace" .name) | nindent 8 }}
       }}
       {{- end }}
       {user: "worker-{{ .name }}", password: {{ index $passwords (printf "worker-%s" .name) | quote }}, permissions: {

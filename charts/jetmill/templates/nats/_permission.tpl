@@ -38,6 +38,9 @@ publish: {
     "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_events.>"
     "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_events.*"
     "$JS.API.CONSUMER.DELETE.jm_{{ .namespace }}_events.*"
+    "$JS.API.CONSUMER.LIST.jm_{{ .namespace }}_events"
+    "jm.{{ .namespace }}.again.*.*"
+    "jm.{{ .namespace }}.dead.*.*"
     "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_trace.>"
     "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_trace.*"
     "$JS.API.CONSUMER.DELETE.jm_{{ .namespace }}_trace.*"
@@ -53,6 +56,7 @@ publish: {
     "jm.{{ .namespace }}.cancel.*"
     "jm.{{ .namespace }}.message.>"
     "$KV.jm_{{ .namespace }}_notes.operations"
+    "$KV.jm_{{ .namespace }}_notes.hook.*"
     "$SYS.REQ.USER.INFO"
   ]
   deny: [
@@ -61,6 +65,7 @@ publish: {
     "$JS.API.STREAM.PURGE.jm_{{ .namespace }}_trace"
     "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_jobs"
     "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_workers"
+    "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_notes"
     "$JS.API.STREAM.PURGE.OBJ_jm_{{ .namespace }}_payloads"
   ]
 }
@@ -68,6 +73,57 @@ subscribe: {
   allow: [
     "_INBOX_gateway.>"
     "jm.{{ .namespace }}.message.>"
+  ]
+}
+{{- end -}}
+
+{{- define "jetmill.permission.dispatcher" -}}
+publish: {
+  allow: [
+    "jm.{{ .namespace }}.job.*"
+    "jm.{{ .namespace }}.hold.*"
+    "jm.{{ .namespace }}.q.*.*.*"
+    "jm.{{ .namespace }}.at.*.*"
+    "$JS.API.CONSUMER.MSG.NEXT.*.*"
+    "$JS.ACK.>"
+    "$JS.API.STREAM.INFO.*"
+    "$JS.API.STREAM.MSG.GET.*"
+    "$JS.API.DIRECT.GET.>"
+    "$JS.API.STREAM.PURGE.*"
+    "$JS.API.CONSUMER.INFO.*.*"
+    "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_ledger.>"
+    "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_ledger.*"
+    "$JS.API.CONSUMER.DELETE.jm_{{ .namespace }}_ledger.*"
+    "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_events.>"
+    "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_events.*"
+    "$JS.API.CONSUMER.DELETE.jm_{{ .namespace }}_events.*"
+    "$JS.API.CONSUMER.CREATE.KV_jm_{{ .namespace }}_jobs.>"
+    "$JS.API.CONSUMER.MSG.NEXT.KV_jm_{{ .namespace }}_jobs.*"
+    "$JS.API.CONSUMER.DELETE.KV_jm_{{ .namespace }}_jobs.*"
+    "$KV.jm_{{ .namespace }}_workers.*"
+    "$KV.jm_{{ .namespace }}_notes.>"
+    "$O.jm_{{ .namespace }}_payloads.>"
+    "jm.{{ .namespace }}.event.>"
+    "jm.{{ .namespace }}.wake.*"
+    "jm.{{ .namespace }}.cancel.*"
+    "$SYS.REQ.USER.INFO"
+  ]
+  deny: [
+    "$JS.API.STREAM.PURGE.jm_{{ .namespace }}_ledger"
+    "$JS.API.STREAM.PURGE.jm_{{ .namespace }}_events"
+    "$JS.API.STREAM.PURGE.jm_{{ .namespace }}_trace"
+    "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_jobs"
+    "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_workers"
+    "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_notes"
+    "$JS.API.STREAM.PURGE.OBJ_jm_{{ .namespace }}_payloads"
+  ]
+}
+subscribe: {
+  allow: [
+    "_INBOX_dispatcher.>"
+    "jm.{{ .namespace }}.cancel.*"
+    "jm.{{ .namespace }}.drain.*"
+    "jm.{{ .namespace }}.undrain.*"
   ]
 }
 {{- end -}}
@@ -97,6 +153,13 @@ publish: {
     "jm.{{ .namespace }}.progress.*"
     "jm.{{ .namespace }}.log.*"
     "jm.{{ .namespace }}.event.>"
+    "$JS.API.STREAM.INFO.jm_{{ .namespace }}_events"
+    "$JS.API.CONSUMER.INFO.jm_{{ .namespace }}_events.*"
+    "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_events.>"
+    "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_events.*"
+    "$JS.ACK.jm_{{ .namespace }}_events.>"
+    "$JS.ACK.*.*.jm_{{ .namespace }}_events.>"
+    "jm.{{ .namespace }}.dead.*.*"
     "jm.{{ .namespace }}.wake.*"
     "jm.{{ .namespace }}.cancel.*"
     "jm.{{ .namespace }}.message.>"
@@ -104,9 +167,9 @@ publish: {
   ]
   deny: [
     "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_ledger.*"
-    "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_events.*"
     "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_trace.*"
     "$JS.API.CONSUMER.MSG.NEXT.KV_jm_{{ .namespace }}_workers.*"
+    "$JS.API.CONSUMER.MSG.NEXT.KV_jm_{{ .namespace }}_notes.*"
     "$JS.API.CONSUMER.MSG.NEXT.OBJ_jm_{{ .namespace }}_payloads.*"
   ]
 }
@@ -148,6 +211,15 @@ publish: {
     "jm.{{ .namespace }}.wake.*"
     "jm.{{ .namespace }}.cancel.*"
     "jm.{{ .namespace }}.message.>"
+    "$JS.API.STREAM.INFO.jm_{{ .namespace }}_events"
+    "$JS.API.CONSUMER.INFO.jm_{{ .namespace }}_events.*"
+    "$JS.API.CONSUMER.CREATE.jm_{{ .namespace }}_events.>"
+    "$JS.API.CONSUMER.MSG.NEXT.jm_{{ .namespace }}_events.*"
+    "$JS.ACK.jm_{{ .namespace }}_events.>"
+    "$JS.ACK.*.*.jm_{{ .namespace }}_events.>"
+    "jm.{{ .namespace }}.dead.*.*"
+    "$JS.API.CONSUMER.DELETE.jm_{{ .namespace }}_events.*"
+    "$JS.API.DIRECT.GET.jm_{{ .namespace }}_events"
     "$SYS.REQ.USER.INFO"
   ]
   deny: [
@@ -156,6 +228,7 @@ publish: {
     "$JS.API.STREAM.PURGE.jm_{{ .namespace }}_trace"
     "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_jobs"
     "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_workers"
+    "$JS.API.STREAM.PURGE.KV_jm_{{ .namespace }}_notes"
     "$JS.API.STREAM.PURGE.OBJ_jm_{{ .namespace }}_payloads"
   ]
 }

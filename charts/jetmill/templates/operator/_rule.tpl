@@ -6,7 +6,7 @@
   resources: [jobs, scheduledjobs, webhooks]
   verbs: [get, list, watch]
 - apiGroups: [jetmill.dev] # the finalizer
-  resources: [jobs]
+  resources: [jobs, webhooks]
   verbs: [patch]
 - apiGroups: [jetmill.dev]
   resources: [jobs/status, scheduledjobs/status, webhooks/status]

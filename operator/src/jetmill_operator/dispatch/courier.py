@@ -59,6 +59,12 @@ class Target:
     port: int | None
     path: bytes
 
+    @property
+    def authority(self) -> bytes:
+        """The Host header."""
+        host = b"[%b]" % self.host if b":" in self.host else self.host
+        return host if self.port is None else b"%b:%d" % (host, self.port)
+
     def to_url(self) -> httpcore.URL:
         """The address for httpcore."""
         return httpcore.URL(scheme=self.scheme, host=self.host, port=self.port, target=self.path)
@@ -114,8 +120,7 @@ class Courier:
 
     async def _exchange(self, request: Request, target: Target) -> Answer:
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in request.headers.items()]
-        host = target.host if target.port is None else b"%b:%d" % (target.host, target.port)
-        headers += [(b"host", host), (b"content-length", b"%d" % len(request.body))]
+        headers += [(b"host", target.authority), (b"content-length", b"%d" % len(request.body))]
         sent = httpcore.Request(request.method, target.to_url(), headers=headers, content=request.body)
         response = await self._pool.handle_async_request(sent)
         try:
@@ -138,8 +143,7 @@ def parse_url(url: str) -> Target:
         raise InputError(f"the address cannot be read: {err}", field="url") from err
     if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.userinfo:
         raise InputError("an address is https://host/path", field="url")
-    host = b"[%b]" % parsed.raw_host if b":" in parsed.raw_host else parsed.raw_host
-    return Target(parsed.raw_scheme, host, parsed.port, parsed.raw_path)
+    return Target(parsed.raw_scheme, parsed.raw_host, parsed.port, parsed.raw_path)
 
 
 def _keep_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -163,4 +167,6 @@ def _explain(err: Exception) -> str:
         httpcore.LocalProtocolError: "the request is no HTTP",
     }.get(type(err), "the connection broke")
     said = str(err).strip()
+    if said.startswith("Server disconnected"):  # httpcore takes it for a breach of the protocol
+        kind = "the connection broke"
     return f"{kind}: {said}" if said else kind

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -52,11 +51,3 @@ class Seen:
             except (msgspec.MsgspecError, RecursionError, UnicodeError) as err:
                 raise CodecError(f"no JSON: {err}") from err
         return self._whole
-
-
-def matches_type(patterns: Iterable[str], event_type: str) -> bool:
-    """Tell whether an event's type is one of the patterns: a type, a beginning (`doc.*`: all below it) or all (`*`)."""
-    return any(
-        pattern in ("*", event_type) or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
-        for pattern in patterns
-    )

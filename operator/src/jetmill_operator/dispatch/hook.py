@@ -12,11 +12,11 @@ import structlog
 from jetmill.bus.ports import Admin
 from jetmill.errors import CodecError
 from jetmill.protocol.delivery import EndpointState
+from jetmill.protocol.event import EventPattern
 from jetmill.protocol.name import DELIVERIES
 from jetmill.protocol.record import JobSettings, WebhookSettings
 from jetmill_operator.dispatch.courier import Courier
 from jetmill_operator.dispatch.event import Seen as SeenEvent
-from jetmill_operator.dispatch.event import matches_type
 from jetmill_operator.dispatch.expression import Expression, ExpressionError, compile_expression
 from jetmill_operator.policy.endpoint import Phase, Seen, Window, find_phase
 
@@ -63,6 +63,7 @@ class Hook:
         """Why its filter cannot be asked; nothing is sent then."""
         self._make_courier = make_courier
         self._courier: Courier | None = None
+        self._patterns: tuple[EventPattern, ...] = ()
         self.obey(settings, webhook)
 
     @property
@@ -89,11 +90,12 @@ class Hook:
         if settings.uid != self.settings.uid:
             self.seen, self.window, self.state = Seen(), Window(), None
         self.settings, self.webhook = settings, webhook
+        self._patterns = tuple(map(EventPattern, webhook.events))
 
     def wants(self, event: SeenEvent, *, now: int) -> bool:
         """Tell whether an event is to be sent; what its filter cannot judge is counted, and is not."""
         webhook = self.webhook
-        if event.message.time < webhook.since or not matches_type(webhook.events, event.attributes.type):
+        if event.message.time < webhook.since or not self._takes_type(event.attributes.type):
             return False
         if self.fault or (self.state is not None and find_phase(self.state, now) is Phase.DISABLED):
             return False
@@ -110,6 +112,9 @@ class Hook:
         courier, self._courier = self._courier, None
         if courier is not None:
             await courier.close()
+
+    def _takes_type(self, event_type: str) -> bool:
+        return any(pattern.matches(event_type) for pattern in self._patterns)
 
     def _takes_job(self, whole: dict[str, object]) -> bool:
         data = whole.get("data")

@@ -37,7 +37,8 @@ class WebhookRouter:
         self._bus = bus
         self._hooks = hooks
         self._client = Client(bus=bus, by="dispatcher")
-        self._recent: deque[Seen] = deque(maxlen=RECENT)
+        self.recent: deque[Seen] = deque(maxlen=RECENT)
+        """Events that were routed here lately."""
         self._late: set[asyncio.Task[None]] = set()
         self.unreadable = 0
         """Events that were none."""
@@ -60,7 +61,7 @@ class WebhookRouter:
     async def take(self, messages: Sequence[EventMessage]) -> None:
         """Route a list of events; BusError: some may have been, all may be routed again."""
         events = [event for event in map(self._read, messages) if event is not None]
-        self._recent.extend(events)
+        self.recent.extend(events)
         if events:
             await asyncio.gather(*(self._route(hook, events) for hook in self._hooks.all()))
 
@@ -87,7 +88,7 @@ class WebhookRouter:
 
     def _look_back(self, hook: Hook) -> None:
         oldest = self._bus.link.now() - round(RECENT_SECONDS * 1_000_000)
-        events = [event for event in self._recent if event.message.time >= max(oldest, hook.webhook.since)]
+        events = [event for event in self.recent if event.message.time >= max(oldest, hook.webhook.since)]
         if events:
             task = asyncio.create_task(self._route_late(hook, events))
             self._late.add(task)

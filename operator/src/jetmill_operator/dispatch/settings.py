@@ -35,7 +35,7 @@ class DispatchSettings:
     schemes: tuple[str, ...] = ("https",)
     """What Webhooks may be sent by (`JETMILL_DISPATCH_SCHEMES`): https, http."""
     ports: tuple[int, ...] = (443, 8443)
-    """The ports that they may be sent to (`JETMILL_DISPATCH_PORTS`, parted by commas); none: any."""
+    """The ports that they may be sent to (`JETMILL_DISPATCH_PORTS`, parted by commas; `*`: any); none: any."""
     allow: tuple[str, ...] = ()
     """Networks that may be reached although they are private (`JETMILL_DISPATCH_ALLOW`): `10.20.0.0/16,::1/128`."""
     deny: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _ports(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in _names(text))
+    return () if text.strip() == "*" else tuple(int(part) for part in _names(text))
 
 
 _WHOLE, _NUMBER = "a whole number", "a number"

@@ -241,10 +241,10 @@ class Client:
             yield transition
 
     async def jobs(self) -> list[JobSettings]:
-        """The Jobs that are declared in the namespace, by name."""
+        """The Jobs that are declared in the namespace, by name; not those of Webhooks' deliveries."""
         await self.connect()
         assert self._catalog is not None
-        return await self._catalog.all()
+        return [settings for settings in await self._catalog.all() if settings.webhook is None]
 
     async def stats(self, job: str | None = None) -> list[JobStats]:
         """What waits and runs of each Job (or of one), and who works on it."""
@@ -382,7 +382,8 @@ class Client:
     ) -> list[JobSummary]:
         """Jobs by their last change, the newest first. Reads the whole ledger: for people, not for hot paths.
 
-        `state` is one state, several, or `open`; `since` a time or how long ago.
+        Deliveries of Webhooks are left out, unless `job` is theirs. `state` is one state, several, or `open`; `since` a
+        time or how long ago.
         """
         bus = await self.connect()
         table = JobTable()

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from jetmill.client.concurrency import ConcurrencyPolicy, parse_key_gate
+from jetmill.protocol.name import is_delivery
 from jetmill.protocol.record import Band, Call, Entry, ErrorInfo, PayloadRef, Record
 from jetmill.protocol.state import FINAL, OPEN, Reason, State
 
@@ -221,7 +222,7 @@ class JobTable:
         rows = [
             (first, entry)
             for first, entry in self._rows.values()
-            if (job is None or entry.record.job == job)
+            if (not is_delivery(entry.record.job) if job is None else entry.record.job == job)
             and (states is None or entry.record.state in states)
             and (since is None or entry.time >= since)
         ]

@@ -58,11 +58,22 @@ WATCH = Right("watch", "jobs/runs")
 WORKERS = Right("list", "jobs/workers")
 QUEUES = Right("list", "jobs/queues")
 EVENTS = Right("watch", "jobs/events")
+READ_EVENTS = Right("list", "jobs/events")
+PUBLISH = Right("create", "jobs/events")
+SUBSCRIPTIONS = Right("list", "jobs/subscriptions")
+RESOLVE = Right("update", "jobs/subscriptions")
+UNSUBSCRIBE = Right("delete", "jobs/subscriptions")
 LISTEN = Right("watch", "jobs/messages")
 SPEAK = Right("create", "jobs/messages")
 TRIGGER = Right("create", "scheduledjobs/trigger", Scope.NAME)
 VERBS = {"create": "declare", "update": "replace", "patch": "change", "delete": "delete"}
 PLURALS = ("jobs", "scheduledjobs", "webhooks")
+HOOKS = Right("list", "webhooks/deliveries")
+DELIVERIES = Right("get", "webhooks/deliveries", Scope.NAME)
+REDELIVER = Right("create", "webhooks/redeliver", Scope.NAME)
+RECOVER = Right("create", "webhooks/recover", Scope.NAME)
+TEST = Right("create", "webhooks/test", Scope.NAME)
+ENABLE = Right("create", "webhooks/enable", Scope.NAME)
 DECLARED = {plural: (Right("list", plural), Right("get", plural, Scope.NAME)) for plural in PLURALS}
 """Of what is declared in the cluster, by plural: all of them, and one. RBAC's own rights on the objects."""
 EDITS = {
@@ -89,10 +100,21 @@ RIGHTS: Mapping[Right, str] = {
     WATCH: "follow jobs as they happen",
     WORKERS: "see the worker processes",
     QUEUES: "see how much waits",
-    EVENTS: "follow the events that applications publish",
+    EVENTS: "follow events, those of applications and those of jobs",
+    READ_EVENTS: "read and search the events that are kept",
+    PUBLISH: "publish events",
+    SUBSCRIPTIONS: "see the durable subscriptions, and the events that they gave up",
+    RESOLVE: "hand an event out once more that a subscription gave up, or give it up for good",
+    UNSUBSCRIBE: "remove a durable subscription with what it gave up",
     LISTEN: "hear what is broadcast to topics",
     SPEAK: "send messages to topics and users",
     TRIGGER: "enqueue a job of a schedule beside its slots",
+    HOOKS: "see how every Webhook's receiver fares",
+    DELIVERIES: "see a Webhook's deliveries: what was sent, and what was answered",
+    REDELIVER: "send a delivery once more",
+    RECOVER: "send a Webhook the events of a stretch of time again",
+    TEST: "send a test event to a Webhook",
+    ENABLE: "let a Webhook that was disabled be sent to again",
     **{to_list: f"see the {plural} that are declared" for plural, (to_list, _) in DECLARED.items()},
     **{to_get: f"see one of the {plural} that are declared" for plural, (_, to_get) in DECLARED.items()},
     **{

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from jetmill.protocol.name import is_delivery
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.column import Column
 from jetmill_operator.gateway.projection.filter import JobFilter, Sort
@@ -51,6 +52,8 @@ class Index:
         """Forget everything."""
         self.seq = 0
         self.alive = Bits()
+        self.deliveries = Bits()
+        """Those of Webhooks, which a list holds only where it is asked for them."""
         self.faces: dict[tuple[str, str], Bits] = {}
         """By kind (`job`, `state`, `reason`) and value."""
         self.heavy: dict[int, Bits] = {}
@@ -79,6 +82,7 @@ class Index:
             self.faces.setdefault(key, Bits()).add(numbers)
         new = [change for change in changes if change.before is None]
         self.alive.add(change.number for change in new)
+        self.deliveries.add(change.number for change in new if is_delivery(change.after.job))
         self._born.put((change.number, change.born) for change in new)
         self._created.put((change.number, self._clamp(change.created)) for change in new)
         self._seq.put((change.number, change.seq) for change in changes)
@@ -95,6 +99,7 @@ class Index:
         for key, numbers in added.items():
             self.faces.setdefault(key, Bits()).add(numbers)
         self.alive.add(row[0] for row in rows)
+        self.deliveries.add(row[0] for row in rows if is_delivery(row[1]))
         self._created.put((row[0], self._clamp(row[4])) for row in rows)
         self._updated.put((row[0], row[5]) for row in rows)
         self._born.put((row[0], row[6]) for row in rows)
@@ -113,7 +118,7 @@ class Index:
     def remove(self, numbers: Sequence[int]) -> None:
         """Forget jobs."""
         gone = Bits.of(numbers)
-        for bits in (self.alive, *self.faces.values(), *self.heavy.values()):
+        for bits in (self.alive, self.deliveries, *self.faces.values(), *self.heavy.values()):
             bits.cut(gone)
         first = next(iter(self.alive.first(1)), None)
         if first is not None:
@@ -130,7 +135,7 @@ class Index:
             sets.append(self._created.between(wanted.created_after, wanted.created_before))
         if wanted.updated_after is not None or wanted.updated_before is not None:
             sets.append(self._updated.between(wanted.updated_after, wanted.updated_before))
-        found = self.alive
+        found = self.alive if wanted.job else self.alive - self.deliveries
         for one in sorted(sets, key=lambda bits: len(bits.pieces)):
             found = found & one
         return found

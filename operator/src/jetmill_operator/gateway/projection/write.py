@@ -13,6 +13,7 @@ from copy import copy
 
 import msgspec
 
+from jetmill.protocol.name import is_delivery
 from jetmill.protocol.record import Entry
 from jetmill_operator.gateway.projection import sql
 from jetmill_operator.gateway.projection.bits import Bits
@@ -194,7 +195,7 @@ class Writer:
         summed: dict[tuple[str, int, int], Tally] = {}
         for (job, minute), tally in tallies.items():
             for span in SPANS:
-                for name in (job, ""):
+                for name in (job,) if is_delivery(job) else (job, ""):
                     key = (name, span, minute // span * span)
                     summed.setdefault(key, Tally(wait={}, run={})).add(tally)
         for key, tally in summed.items():

@@ -64,7 +64,7 @@ async def read_queues(bus: Bus) -> list[bytes]:
     """The table of queues, by Job, encoded."""
     workers = await _all(bus)
     rows: list[bytes] = []
-    settings = await bus.admin.all_settings()
+    settings = [one for one in await bus.admin.all_settings() if one.webhook is None]
     for start in range(0, len(settings), _AT_ONCE):
         part = settings[start : start + _AT_ONCE]
         depths = await asyncio.gather(*(_depth(bus, one.job) for one in part))

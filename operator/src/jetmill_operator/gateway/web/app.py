@@ -23,6 +23,7 @@ from jetmill_operator.gateway.web.route import (
     declaration,
     document,
     edit,
+    event,
     health,
     job,
     listing,
@@ -31,6 +32,7 @@ from jetmill_operator.gateway.web.route import (
     schedule,
     session,
     stream,
+    webhook,
     why,
 )
 from jetmill_operator.gateway.web.schema import build_document
@@ -46,7 +48,9 @@ HANDLERS: Sequence[BaseRouteHandler] = (
     *operation.HANDLERS,
     *declaration.HANDLERS,
     *edit.HANDLERS,
+    *event.HANDLERS,
     *schedule.HANDLERS,
+    *webhook.HANDLERS,
     *namespace.HANDLERS,
     *session.HANDLERS,
     *stream.HANDLERS,

@@ -15,7 +15,7 @@ from jetmill.client.submission import Item, Target
 from jetmill.errors import InputError, JetmillError, NotFoundError
 from jetmill.ledger.submit import Submitted
 from jetmill.protocol.identity import id_from_key
-from jetmill.protocol.name import parse_job_name
+from jetmill.protocol.name import is_delivery, parse_job_name
 from jetmill_operator.gateway.access.identity import Identity
 from jetmill_operator.gateway.access.right import CREATE, READ
 from jetmill_operator.gateway.web.body import (
@@ -47,7 +47,7 @@ async def create_job(
 
     `Prefer: wait=N` waits up to N seconds (30 at most) for its end.
     """
-    job = parse_job_name(data.job)
+    job = _parse_job(data.job)
     await permit_of(request).require(job=job)
     served = served_for(request)
     identity = caller_of(request).identity
@@ -86,7 +86,7 @@ async def create_jobs(
             )
     for job, ones in by_job.items():
         try:
-            await permit.require(job=parse_job_name(job))
+            await permit.require(job=_parse_job(job))
         except JetmillError as err:  # those of other Jobs may be accepted already: each is answered for itself
             answers |= dict.fromkeys((index for index, _ in ones), err)
             continue
@@ -162,6 +162,16 @@ async def _check_same(request: Asked, served: Served, submitted: Submitted, data
         return
     if before != data.payload:
         raise ProblemError("idempotency-key-reused", f"job {submitted.id} was enqueued with another payload")
+
+
+def _parse_job(name: str) -> str:
+    """The name of a Job that one may enqueue to; what is sent to receivers are events, and never what somebody says."""
+    job = parse_job_name(name)
+    if is_delivery(job):
+        raise InputError(
+            f"job: {job} holds the deliveries of a Webhook", field="job", cure="publish an event, or test the Webhook"
+        )
+    return job
 
 
 def _build_item(index: int, answer: Submitted | JetmillError) -> BulkItem:

@@ -1,0 +1,139 @@
+"""`make bench-webhook`: how fast events become requests, by a dispatcher in a process of its own.
+
+One nats-server (`sync_interval: always`, as one that stands alone must), one dispatcher, one receiver that answers at
+once, all on this machine. First a flood: so many events as fast as they are taken, from the first publish to the last
+request. Then a steady stream: the time from an event's publish to its arrival, all that Jetmill adds. Requests are not
+signed, for there is no cluster to read a Secret from; a signature takes 10 µs. Prints the figures and writes
+build/bench/webhook.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from jetmill.bus.connect import BusOptions, connect
+from jetmill.bus.ports import Bus
+from jetmill.protocol.record import JobSettings
+from support.dispatch import make_webhook
+from support.dispatcher import DispatcherProcess
+from support.nats import NatsServer
+from support.wait import eventually
+
+ROOT = Path(__file__).parents[2]
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+class Sink(asyncio.Protocol):
+    """Answers every request at once, and notes when it came."""
+
+    def __init__(self, arrived: dict[str, float]) -> None:
+        self._arrived = arrived
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer:
+            head, _, rest = self._buffer.partition(b"\r\n\r\n")
+            fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+            named = {name.lower(): value for name, value in fields.items()}
+            length = int(named[b"content-length"])
+            if len(rest) < length:
+                return
+            self._buffer = rest[length:]
+            self._arrived.setdefault(named[b"ce-id"].decode(), time.perf_counter())
+            assert self._transport is not None
+            self._transport.write(ANSWER)
+
+
+async def publish(bus: Bus, event_id: str) -> None:
+    event = {"specversion": "1.0", "id": event_id, "source": "/shop", "type": "order.paid", "data": {"amount": 700}}
+    await bus.events.publish("order.paid", msgspec.json.encode(event), event_id=event_id)
+
+
+async def flood(bus: Bus, arrived: dict[str, float], count: int, *, name: str) -> float:
+    """Deliveries a second."""
+    arrived.clear()
+    began = time.perf_counter()
+    for start in range(0, count, 500):
+        await asyncio.gather(*(publish(bus, f"{name}-{number}") for number in range(start, min(start + 500, count))))
+    await eventually(lambda: len(arrived) >= count, seconds=600, every_seconds=0.05)
+    return count / (max(arrived.values()) - began)
+
+
+async def stream(bus: Bus, arrived: dict[str, float], *, rate: float, seconds: float) -> list[float]:
+    """The seconds from publish to arrival, sorted."""
+    published: dict[str, float] = {}
+    loop, count = asyncio.get_running_loop(), int(rate * seconds)
+    began = loop.time()
+    tasks = []
+    for number in range(count):
+        due = began + number / rate
+        if due > loop.time():
+            await asyncio.sleep(due - loop.time())
+        published[f"stream-{number}"] = time.perf_counter()
+        tasks.append(asyncio.create_task(publish(bus, f"stream-{number}")))
+    await asyncio.gather(*tasks)
+    await eventually(lambda: published.keys() <= arrived.keys(), seconds=120, every_seconds=0.05)
+    return sorted(arrived[key] - moment for key, moment in published.items())
+
+
+async def measure(count: int, rate: float, seconds: float) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder, NatsServer.start(Path(folder), sync_interval="always") as server:
+        bus = await connect(BusOptions(url=server.url, namespace="shop"))
+        await bus.admin.apply_namespace()
+        arrived: dict[str, float] = {}
+        sink = await asyncio.get_running_loop().create_server(lambda: Sink(arrived), "127.0.0.1", 0)
+        webhook = make_webhook(f"http://127.0.0.1:{sink.sockets[0].getsockname()[1]}/", secret=None)
+        settings = JobSettings(job="wh--orders", uid="u", concurrency=50, executor="async", webhook=webhook)
+        await bus.admin.apply_job(settings)
+        environ = {
+            "JETMILL_NATS_URL": server.url,
+            "JETMILL_DISPATCH_SCHEMES": "http",
+            "JETMILL_DISPATCH_PORTS": "*",
+            "JETMILL_DISPATCH_ALLOW": "127.0.0.0/8",
+        }
+        with DispatcherProcess.start(Path(folder), environ) as process:
+            await process.says("worker_started")
+            await flood(bus, arrived, 500, name="warm")
+            per_second = await flood(bus, arrived, count, name="flood")
+            latencies = await stream(bus, arrived, rate=rate, seconds=seconds)
+        sink.close()
+        await bus.link.close()
+    return {
+        "deliveries": count,
+        "deliveries_per_second": round(per_second),
+        "stream_per_second": rate,
+        "p50_ms": round(statistics.median(latencies) * 1000, 1),
+        "p99_ms": round(latencies[int(len(latencies) * 0.99) - 1] * 1000, 1),
+        "max_ms": round(latencies[-1] * 1000, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=200.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    given = parser.parse_args()
+    figures = asyncio.run(measure(given.count, given.rate, given.seconds))
+    path = ROOT / "build/bench/webhook.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=2) + "\n")
+    for name, value in figures.items():
+        print(f"{name:24} {value:g}")
+
+
+if __name__ == "__main__":
+    main()
