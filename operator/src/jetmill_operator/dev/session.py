@@ -287,6 +287,8 @@ class Session:
         variables = {"JETMILL_NATS_URL": self._server.url}
         if self.namespace != "default":
             variables["JETMILL_NAMESPACE"] = self.namespace
+        if self.gateway_url:
+            variables["JETMILL_GATEWAY_URL"] = self.gateway_url
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         write_private(self.options.data / "env", "\n".join(lines) + "\n")
         names = list(world.folder.declared)
