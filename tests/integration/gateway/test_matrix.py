@@ -32,6 +32,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/operations": {"action": "cancel", "filter": {"user": "nobody-at-all"}, "confirm": 0},
     "/api/v1/operations/preview": {"action": "cancel"},
     "/api/v1/session": {"token": "garbage"},
+    "/api/v1/schedules/{name:str}": {"spec": {"jobRef": {"name": "mail"}, "every": "1d"}},
     "/api/v1/schedules/{name:str}/trigger": {},
     "/api/v1/webhooks/{name:str}/recover": {"since": "2026-01-01T00:00:00Z"},
     "/api/v1/stream/messages": {"topic": "news", "message": 1},

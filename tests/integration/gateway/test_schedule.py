@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from factories import make_plan
 from jetmill.bus.ports import Bus
+from jetmill.client.client import Client
+from jetmill.errors import InputError, PermissionDeniedError, UnknownScheduleError
+from jetmill.http import HttpClient, HttpSettings
+from jetmill.http.schedule import ScheduleOptions
 from jetmill.protocol.plan import Slot, Template, make_slot_id
 from jetmill_operator.cluster.local import LocalCluster
 from jetmill_operator.cluster.ports import SCHEDULED_JOB
@@ -126,3 +131,81 @@ async def test_it_is_suspended_and_resumed_by_who_may_change_it(gateway: Running
     assert absent.status_code == 403
     async with gateway.client("token-of-viewer") as http:
         assert (await http.post("/api/v1/schedules/mail/suspend", params=query)).status_code == 403
+
+
+# From code
+
+
+async def test_a_program_has_a_schedule_be_there_and_removes_it(gateway: RunningGateway) -> None:
+    cluster = gateway.parts.cluster
+    assert cluster is not None
+    async with HttpClient(HttpSettings(url=gateway.url, namespace=NAMESPACE, token="token-of-admin")) as client:
+        options: ScheduleOptions = {
+            "time_zone": "Europe/Berlin",
+            "payload": {"to": "ada"},
+            "concurrency_policy": "Forbid",
+            "starting_deadline": timedelta(minutes=10),
+            "jitter": 30,
+            "catch_up": "All",
+            "catch_up_max": 3,
+            "start_at": datetime(2030, 1, 1, tzinfo=UTC),
+        }
+        assert await client.schedule("report", cron="0 9 * * *", name="by-code", **options) == "by-code"
+        body = await cluster.get(SCHEDULED_JOB, NAMESPACE, "by-code")
+        assert body is not None
+        assert body["metadata"]["labels"] == {"jetmill.dev/managed": "client"}
+        assert body["spec"] == {
+            "jobRef": {"name": "report"},
+            "schedule": "0 9 * * *",
+            "timeZone": "Europe/Berlin",
+            "payload": {"to": "ada"},
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 600.0,
+            "jitterSeconds": 30,
+            "catchUp": {"policy": "All", "max": 3},
+            "startAt": "2030-01-01T00:00:00+00:00",
+        }
+        await client.schedule("report", cron="0 9 * * *", name="by-code", **options)
+        again = await cluster.get(SCHEDULED_JOB, NAMESPACE, "by-code")
+        assert again == body, "the same again changes nothing"
+        await client.schedule("report", every=timedelta(minutes=5), name="by-code")
+        edited = await cluster.get(SCHEDULED_JOB, NAMESPACE, "by-code")
+        assert edited is not None
+        assert edited["spec"] == {"jobRef": {"name": "report"}, "every": "300s"}
+        await client.unschedule("by-code")
+        await client.unschedule("by-code")
+        assert await cluster.get(SCHEDULED_JOB, NAMESPACE, "by-code") is None
+
+
+async def test_what_a_person_declared_and_what_is_no_schedule_is_refused(gateway: RunningGateway) -> None:
+    async with HttpClient(HttpSettings(url=gateway.url, namespace=NAMESPACE, token="token-of-admin")) as client:
+        with pytest.raises(InputError, match="somebody declared it"):
+            await client.schedule("mail", every="1d")
+        with pytest.raises(InputError, match="somebody declared it"):
+            await client.unschedule("mail")
+        with pytest.raises(InputError, match="character 3: hour") as refused:
+            await client.schedule("report", cron="0 25 * * *")
+        assert refused.value.field == "spec.schedule"
+        with pytest.raises(InputError, match="cron or every"):
+            await client.schedule("report")
+        with pytest.raises(InputError, match="whole seconds"):
+            await client.schedule("report", every=timedelta(seconds=0.5))
+        with pytest.raises(InputError, match="no schedule nobody"):
+            await client.trigger("nobody")
+    async with HttpClient(HttpSettings(url=gateway.url, namespace=NAMESPACE, token="token-of-viewer")) as viewer:
+        with pytest.raises(PermissionDeniedError):
+            await viewer.schedule("report", every="1d")
+
+
+async def test_a_program_triggers_a_schedule_over_either_wire(gateway: RunningGateway, bus: Bus) -> None:
+    await plan_nightly(bus, "0f0e6c3c-0000-4000-8000-000000000005")
+    async with HttpClient(HttpSettings(url=gateway.url, namespace=NAMESPACE, token="token-of-editor")) as client:
+        handle = await client.trigger("nightly-5", id="over-http")
+        again = await client.trigger("nightly-5", id="over-http")
+        assert (handle.id, handle.job, handle.created, again.created) == ("over-http", "mail", True, False)
+    sdk = Client(bus=bus)
+    handle = await sdk.trigger("nightly-5", {"to": "eve"})
+    assert (handle.job, handle.created) == ("mail", True)
+    assert (await sdk.status(handle.id)).payload == {"to": "eve"}
+    with pytest.raises(UnknownScheduleError):
+        await sdk.trigger("nobody")

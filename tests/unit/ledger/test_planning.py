@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
 import pytest
 
 from factories import JOB, make_plan
+from jetmill.bus.memory import MemoryClock, MemoryWorld
 from jetmill.bus.ports import Bus
 from jetmill.errors import NoAnswerError
 from jetmill.ledger.cancel import cancel
 from jetmill.ledger.planning import Passed, Planner
 from jetmill.ledger.reopen import reschedule
+from jetmill.ledger.verify import verify
 from jetmill.protocol.plan import Chosen, Plan, Slot, Span, Template, make_slot_id
 from jetmill.protocol.record import Entry
 from jetmill.protocol.state import Reason, State
@@ -204,7 +208,7 @@ async def test_slot_cas_a_slot_that_started_meanwhile_is_not_withdrawn(yard: Yar
         await cancel(bench.bus, yard.slot_id(1), by="ada")
 
     late = Interrupted(bench.bus, before_append=meanwhile)
-    yard.specs[2] = (2,)
+    yard.specs[2] = ()
     await Planner(late.bus, by="planner:late").plan(UID, yard.wanted(2), yard.choose(2))
     assert await yard.states(1) == ["cancelled"]
 
@@ -340,3 +344,123 @@ async def test_nobody_answers(yard: Yard, bench: MemoryBench) -> None:
         await yard.plan(1, 1)
     bench.faults.clear()
     await yard.plan(1, 1)
+
+
+async def test_verify_tells_of_a_slot_of_an_old_spec_that_started_under_the_new_one(
+    bench: MemoryBench, one: Hand
+) -> None:
+    """As a planner without tombstones would have let happen."""
+    yard = Yard(bench, bench.bus.link.now())
+    await yard.plan(1, 1)
+    slot = await yard.last(1)
+    assert slot is not None
+    stored = await bench.bus.ledger.read_plan(UID)
+    assert stored is not None
+    wrong = yard.wanted(2, complete=True)
+    await bench.bus.ledger.append_plan(UID, wrong, expected=stored.seq)
+    bench.pass_time(61)
+    await one.settle(await one.start())
+    report = await verify(bench.bus)
+    assert [(found.rule, found.id) for found in report.violations] == [("schedule", slot.id)]
+    assert "generation 1 starts under generation 2" in report.violations[0].text
+
+
+async def test_a_slot_is_kept_for_two_hours_however_short_the_retention_is(bench: MemoryBench, one: Hand) -> None:
+    """A plan that was not finished is carried out by whoever finds it: a slot that ran has to show."""
+    await bench.prepare(succeeded_seconds=1.0)
+    yard = Yard(bench, bench.bus.link.now())
+    await yard.plan(1, 1)
+    bench.pass_time(60)
+    await one.settle(await one.start())
+    keeper = bench.keeper()
+    bench.pass_time(3_600)
+    await keeper.pass_once()
+    assert await yard.states(1) == ["succeeded"]
+    bench.pass_time(3_700)
+    await keeper.pass_once()
+    assert await yard.states(1) == ["none"]
+
+
+class Jolted:
+    """A ledger whose every write may come late, and in whose place a planner may die: by a seed."""
+
+    def __init__(self, ledger, chance: random.Random, *, mortality: float) -> None:
+        self._ledger = ledger
+        self._chance = chance
+        self._mortality = mortality
+
+    def __getattr__(self, name: str):
+        return getattr(self._ledger, name)
+
+    async def _jolt(self) -> None:
+        for _ in range(self._chance.choice((0, 0, 1, 3, 9))):
+            await asyncio.sleep(0)
+        if self._chance.random() < self._mortality:
+            raise DeadError
+
+    async def read(self, *args):
+        await self._jolt()
+        return await self._ledger.read(*args)
+
+    async def read_plan(self, *args):
+        await self._jolt()
+        return await self._ledger.read_plan(*args)
+
+    def append(self, *args, **options):
+        return self._late("append", *args, **options)
+
+    def append_plan(self, *args, **options):
+        return self._late("append_plan", *args, **options)
+
+    def _late(self, name: str, *args, **options):
+        async def late():
+            await self._jolt()
+            seq = await getattr(self._ledger, name)(*args, **options)
+            await self._jolt()
+            return seq
+
+        return asyncio.ensure_future(late())
+
+
+SPECS = {1: (1, 3, 5, 7, 9), 2: (2, 3, 6, 9), 3: (), 4: (3, 4, 5, 9)}
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_however_planners_meet_and_die_each_slot_of_the_spec_in_force_fires_once(seed: int) -> None:
+    """Three of them, three edits, time that passes, stale readers: by chance, and the same for the same seed."""
+    chance = random.Random(seed)
+    bench = MemoryBench(MemoryWorld(clock=MemoryClock(frozen=True)))
+    await bench.prepare()
+    hand = await bench.hand()
+    yard = Yard(bench, bench.bus.link.now(), dict(SPECS))
+    sinces: dict[int, int] = {}
+
+    async def plan(generation: int) -> None:
+        bus = dataclasses.replace(bench.bus)
+        bus.ledger = Jolted(bench.bus.ledger, chance, mortality=0.04)
+        with suppress(DeadError):
+            await yard.plan(generation, bus=bus)
+
+    for generation in SPECS:
+        for _ in range(3):
+            ages = [max(1, generation - chance.choice((0, 0, 0, 1))) for _ in range(3)]
+            await asyncio.gather(*(plan(age) for age in ages))
+            await yard.run_due(hand)
+            bench.pass_time(chance.choice((0, 20, 45)))
+            await yard.run_due(hand)
+        stored = await bench.bus.ledger.read_plan(UID)
+        if stored is not None:
+            sinces[stored.plan.generation] = stored.plan.since
+    while (passed := await yard.plan(4)).stored is None or not passed.stored.plan.complete:
+        pass
+    since = (await yard.stands()).since
+    bench.pass_time(1_200)
+    await yard.run_due(hand)
+    for minute in range(1, 10):
+        chain = await bench.bus.ledger.read_chain(yard.slot_id(minute))
+        starts = [entry for entry in chain if entry.record.state is State.RUNNING]
+        assert len(starts) <= 1
+        if yard.at(minute) > since:
+            assert bool(starts) == (minute in SPECS[4]), (minute, [entry.record.state for entry in chain])
+    await bench.prove()
+    await bench.bus.link.close()

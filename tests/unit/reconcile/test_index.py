@@ -85,3 +85,26 @@ def test_a_job_leads_to_itself_and_to_those_that_it_concerns() -> None:
     index = make_index(make_body("mail"))
     assert route(JOB, key("a"), ride("a", "mail"), index) == {key("a"), key("mail")}
     assert route(SCHEDULED_JOB, key("daily", SCHEDULED_JOB), None, index) == {key("daily", SCHEDULED_JOB)}
+
+
+def test_a_job_that_comes_or_goes_concerns_the_schedules_of_it() -> None:
+    index = make_index(make_body("mail"))
+    daily = {"metadata": {"uid": "uid-1"}, "spec": {"jobRef": {"name": "mail"}}}
+    route(SCHEDULED_JOB, key("daily", SCHEDULED_JOB), daily, index)
+    both = {key("mail"), key("daily", SCHEDULED_JOB)}
+    assert route(JOB, key("mail"), None, index) == both
+    assert not index.has("shop", "mail")
+    assert route(JOB, key("mail"), make_body("mail"), index) == both
+    assert index.has("shop", "mail")
+    assert index.schedules.all() == [key("daily", SCHEDULED_JOB)]
+    route(SCHEDULED_JOB, key("daily", SCHEDULED_JOB), None, index)
+    assert route(JOB, key("mail"), None, index) == {key("mail")}
+    assert index.schedules.all() == []
+
+
+@pytest.mark.parametrize("spec", [None, "text", {"jobRef": []}, {"jobRef": {"name": 1}}])
+def test_any_schedule_can_be_there(spec) -> None:
+    index = make_index()
+    odd = {"metadata": {"uid": "uid-1"}, "spec": spec}
+    assert route(SCHEDULED_JOB, key("odd", SCHEDULED_JOB), odd, index) == {key("odd", SCHEDULED_JOB)}
+    assert len(index.schedules.all()) == 1

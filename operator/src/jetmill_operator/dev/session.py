@@ -24,7 +24,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -219,6 +219,9 @@ class Session:
     async def _apply(self, world: _World, manifests: Manifests, *, code: bool = False) -> None:
         for name in manifests.jobs:
             self._screen.reserve(name)
+        if self.options.once:  # a calendar never ends: there would always be something left to be run
+            others = {key: one for key, one in manifests.objects.items() if one.kind != SCHEDULED_JOB}
+            manifests = replace(manifests, objects=others)
         await world.folder.apply(manifests, code=code)
 
     async def _follow(self, world: _World, since: tuple[Stamps, Stamps]) -> None:
@@ -284,6 +287,8 @@ class Session:
         variables = {"JETMILL_NATS_URL": self._server.url}
         if self.namespace != "default":
             variables["JETMILL_NAMESPACE"] = self.namespace
+        if self.gateway_url:
+            variables["JETMILL_GATEWAY_URL"] = self.gateway_url
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         write_private(self.options.data / "env", "\n".join(lines) + "\n")
         names = list(world.folder.declared)

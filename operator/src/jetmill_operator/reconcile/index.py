@@ -91,18 +91,18 @@ class ScheduleIndex:
     def __init__(self) -> None:
         self._job_of: dict[tuple[str, str], str] = {}
         self._schedules: dict[tuple[str, str], set[str]] = {}
-        self._uids: dict[tuple[str, str], str] = {}
+        self._known: set[tuple[str, str]] = set()
 
     def put(self, namespace: str, name: str, body: Body | None) -> None:
         """Take note of a ScheduledJob (None: gone)."""
         place = (namespace, name)
         before = self._job_of.pop(place, None)
-        self._uids.pop(place, None)
+        self._known.discard(place)
         if before is not None:
             self._schedules[namespace, before].discard(name)
         if body is None:
             return
-        self._uids[place] = body["metadata"]["uid"]
+        self._known.add(place)
         job = _mapping(_mapping(body.get("spec")).get("jobRef")).get("name")
         if isinstance(job, str):
             self._job_of[place] = job
@@ -113,13 +113,9 @@ class ScheduleIndex:
         names = self._schedules.get((namespace, job), ())
         return {Key(SCHEDULED_JOB.name, namespace, name) for name in names}
 
-    def uids(self) -> set[str]:
-        """Those of every ScheduledJob."""
-        return set(self._uids.values())
-
     def all(self) -> list[Key]:
         """Every ScheduledJob."""
-        return [Key(SCHEDULED_JOB.name, namespace, name) for namespace, name in sorted(self._uids)]
+        return [Key(SCHEDULED_JOB.name, namespace, name) for namespace, name in sorted(self._known)]
 
 
 def _read(body: Body) -> _Known:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -39,10 +39,12 @@ from jetmill.client.submission import Item, Payload, Submitter, Target, find_tar
 from jetmill.errors import InputError, JetmillError, JobFailedError, NotFoundError
 from jetmill.ledger.cancel import cancel
 from jetmill.ledger.reopen import discard, reopen, reschedule
+from jetmill.ledger.schedule import trigger
 from jetmill.ledger.submit import Submitted
+from jetmill.protocol.codec import encode_value
 from jetmill.protocol.event import Event, encode_event
 from jetmill.protocol.letter import encode_letter
-from jetmill.protocol.name import parse_job_id
+from jetmill.protocol.name import parse_job_id, parse_label
 from jetmill.protocol.record import Entry, JobSettings, PayloadRef, Presence
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import OPEN, State
@@ -299,6 +301,20 @@ class Client:
         return build_transition(await reschedule(bus, parse_job_id(job_id), due=due, by=self.by))
 
     # --- tell people
+
+    async def trigger(
+        self,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the option's name everywhere
+    ) -> JobHandle:
+        """Enqueue a job of a ScheduledJob now, beside its slots; UnknownScheduleError."""
+        bus = await self.connect()
+        data = None if payload is None else encode_value(dict(payload))
+        submitted = await trigger(bus, parse_label(name, field="name"), by=self.by, job_id=id, payload=data)
+        job = await bus.ledger.read(submitted.id)
+        return JobHandle(self, id=submitted.id, job="" if job is None else job.record.job, created=submitted.created)
 
     async def broadcast(self, topic: str, message: Any) -> None:
         """Send a message (JSON's types) to everyone who listens to a topic at any gateway, now; nothing is kept.

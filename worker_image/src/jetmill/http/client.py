@@ -35,9 +35,10 @@ from jetmill.errors import (
 )
 from jetmill.http import wire
 from jetmill.http.call import Caller, Params
+from jetmill.http.schedule import ScheduleOptions, build_spec
 from jetmill.http.settings import HttpSettings, settings_from_env
 from jetmill.protocol.identity import make_id
-from jetmill.protocol.name import parse_job_id
+from jetmill.protocol.name import parse_job_id, parse_label
 from jetmill.protocol.record import Presence
 from jetmill.protocol.state import State
 
@@ -314,6 +315,47 @@ class HttpClient:
             else {"at": parse_time(at, field="at")}
         )
         return await self._act(job_id, "reschedule", body=body)
+
+    # --- schedules
+
+    async def schedule(
+        self,
+        job: str | JobHandler[..., Any],
+        *,
+        cron: str | None = None,
+        every: str | timedelta | None = None,
+        name: str | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> str:
+        """Have a ScheduledJob be there, made or changed to be as this says; its name (the Job's, if none is given).
+
+        To be called whenever the program starts: the same again changes nothing. One that a person declared is left
+        alone: InputError, as for what cannot be a schedule.
+        """
+        target = find_target(job, self.registry)
+        chosen = parse_label(name or target.name, field="name")
+        spec = build_spec(target.name, cron=cron, every=every, options=options)
+        await self._caller.ask("PUT", f"schedules/{chosen}", body={"spec": spec})
+        return chosen
+
+    async def unschedule(self, name: str) -> None:
+        """Remove a schedule that a program made: what is planned is withdrawn, what runs goes on. Idempotent."""
+        await self._caller.ask("DELETE", f"schedules/{parse_label(name, field='name')}")
+
+    async def trigger(
+        self,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the option's name everywhere
+    ) -> JobHandle:
+        """Enqueue a job of a schedule now, beside its slots; InputError for a schedule that is not there."""
+        job_id = id or make_id(time.time_ns() // 1_000_000, random.getrandbits(80))
+        body = {"id": job_id} if payload is None else {"id": job_id, "payload": payload}
+        answer = await self._caller.ask("POST", f"schedules/{parse_label(name, field='name')}/trigger", body=body)
+        self._note(answer.seq)
+        created = answer.status == 201 or id is None
+        return JobHandle(self, id=str(answer.body["id"]), job=str(answer.body["job"]), created=created)
 
     # --- tell people
 

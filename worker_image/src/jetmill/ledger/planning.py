@@ -160,7 +160,9 @@ class Planner:
         async def deal(item: tuple[Slot, bool]) -> None:
             slot, intended = item
             skip_empty = slot.due <= forgotten and slot.time not in new
-            written = await self._deal(uid, slot, plan, intended=intended, skip_empty=skip_empty)
+            written = await self._deal(
+                uid, slot, plan, intended=intended, skip_empty=skip_empty, fresh=slot.time in new
+            )
             if written is None:
                 return
             if intended:
@@ -174,12 +176,17 @@ class Planner:
         items += [(slot, True) for slot in plan.slots if slot.time not in known]
         await _gather(items, deal)
 
-    async def _deal(self, uid: str, slot: Slot, plan: Plan, *, intended: bool, skip_empty: bool) -> Entry | None:
-        """Read, decide, append, until it stands; None: nothing was to be done."""
+    async def _deal(
+        self, uid: str, slot: Slot, plan: Plan, *, intended: bool, skip_empty: bool, fresh: bool
+    ) -> Entry | None:
+        """Read, decide, append, until it stands; None: nothing was to be done. A fresh slot has no chain, most likely:
+        the append finds out.
+        """
         backoff = _patience()
         job_id = make_slot_id(uid, slot.time)
         while True:
-            last = await insist(lambda: self._bus.ledger.read(job_id), backoff)
+            last = None if fresh else await insist(lambda: self._bus.ledger.read(job_id), backoff)
+            fresh = False
             if last is None and skip_empty:
                 return None
             decision = decide_slot(last, slot, plan, intended=intended, time=self._bus.link.now(), by=self._by)

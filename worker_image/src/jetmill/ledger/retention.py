@@ -78,7 +78,7 @@ class Retention:
         # An unfinished plan that names it is finished within this time, if at all: a slot that ran is not planned anew.
         over = ended + (kept if last.record.schedule is None else max(kept, SLOT_KEPT))
         if over > now:
-            if ended > last.time:
+            if ended > last.time or last.record.schedule is not None:  # the cursor passes it by now
                 heappush(self._later, (over, job_id))
             return 0
         await purge_chain(self._bus, chain)

@@ -15,6 +15,8 @@ from jetmill_operator.api.job import Job
 from jetmill_operator.api.refusal import ValuePath, list_refusals
 from jetmill_operator.api.scheduledjob import ScheduledJob
 from jetmill_operator.api.webhook import Webhook
+from jetmill_operator.calendar.errors import ScheduleError
+from jetmill_operator.calendar.spec import build_calendar
 from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, WEBHOOK, Body, Kind
 from jetmill_operator.gateway.web.problem import Fault, ProblemError
 
@@ -45,11 +47,22 @@ def check_manifest(kind: Kind, body: Body, *, in_cluster: bool) -> None:
     shown = {key: body[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": kept}
     model = MODELS[kind]
     try:
-        model.model_validate(shown, context={"cluster": in_cluster})
+        found = model.model_validate(shown, context={"cluster": in_cluster})
     except ValidationError as err:
         refusals = list_refusals(err, model)
         faults = tuple(Fault(detail=f"{one.what}; {one.cure}", pointer=point(one.path)) for one in refusals[:_MOST])
         raise refuse_declaration(f"{refusals[0]}", faults) from err
+    if isinstance(found, ScheduledJob):
+        _check_calendar(found)
+
+
+def _check_calendar(found: ScheduledJob) -> None:
+    """What no schema says of a schedule: field and character."""
+    try:
+        build_calendar(found.spec)
+    except ScheduleError as err:
+        fault = Fault(detail=f"{err.what}; {err.cure}", pointer=point(("spec", err.field)))
+        raise refuse_declaration(f"spec.{err}", (fault,)) from err
 
 
 def refuse_declaration(detail: str, faults: tuple[Fault, ...]) -> ProblemError:

@@ -83,8 +83,8 @@ def _complete(operation: Document, handler: HTTPRouteHandler) -> None:
             slugs += _EDITED
     if operation["tags"] == ["schedules"]:
         slugs += _DECLARED
-        if right.verb in ("create", "patch"):
-            slugs += ["job-state", "invalid-input", *_EDITED]
+        if right.verb in ("create", "patch", "delete"):
+            slugs += ["job-state", "invalid-input", "already-declared", *_EDITED]
     if operation["tags"] == ["operations"]:
         slugs += _OPERATION
     if "requestBody" in operation:

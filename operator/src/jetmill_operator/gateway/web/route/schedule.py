@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, delete, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from jetmill.errors import InputError
@@ -19,11 +19,12 @@ from jetmill.protocol.codec import encode_value
 from jetmill.protocol.name import is_label
 from jetmill_operator.calendar.preview import Occurrence, list_occurrences
 from jetmill_operator.calendar.zone import to_instant, to_moment
-from jetmill_operator.cluster.ports import SCHEDULED_JOB
+from jetmill_operator.cluster.ports import SCHEDULED_JOB, Body
 from jetmill_operator.gateway.access.right import DECLARED, EDITS, SELF, TRIGGER
 from jetmill_operator.gateway.web.body import In, JobBody, Out, Text, build_job
 from jetmill_operator.gateway.web.declaring import FIELD_MANAGER, declaring_of, translating
 from jetmill_operator.gateway.web.guard import caller_of
+from jetmill_operator.gateway.web.manifest import build_manifest, check_manifest
 from jetmill_operator.gateway.web.problem import ProblemError
 from jetmill_operator.gateway.web.route.declaration import DeclarationBody, build_declaration
 from jetmill_operator.gateway.web.route.job import NamespaceQuery, find_status, path_of
@@ -34,7 +35,10 @@ Asked = Request[Any, Any, Any]
 PATH = "/api/v1/schedules"
 TAGS = ["schedules"]
 _LIST, _GET = DECLARED["scheduledjobs"]
-_PATCH = EDITS["scheduledjobs"]["patch"]
+_PATCH, _DELETE = EDITS["scheduledjobs"]["patch"], EDITS["scheduledjobs"]["delete"]
+MANAGER = "jetmill-client"
+MANAGED = {"jetmill.dev/managed": "client"}
+"""The label of schedules that programs made."""
 Count = Annotated[int, QueryParameter(ge=1, le=1_000, description="How many")]
 Start = Annotated[
     datetime | None, QueryParameter(name="from", description="From this time on (RFC 3339); now, if not given")
@@ -90,6 +94,13 @@ class Trigger(In, frozen=True, kw_only=True):
     """Instead of the schedule's own."""
     id: Text | None = None
     """An id of your own: the same again is the same job."""
+
+
+class Upsert(In, frozen=True, kw_only=True):
+    """A schedule that a program wants to be there."""
+
+    spec: dict[str, Any]
+    """As in a manifest."""
 
 
 @get(PATH, opt={"right": _LIST}, tags=TAGS, summary="The schedules that are in force")
@@ -171,6 +182,60 @@ async def resume_schedule(
     return await _set_suspend(request, name, suspend=False)
 
 
+@put(
+    f"{PATH}/{{name:str}}", opt={"right": _PATCH}, tags=TAGS, summary="Have a schedule be there, as a program wants it"
+)
+async def upsert_schedule(
+    request: Asked,
+    name: FromPath[str],
+    data: JSONBody[Upsert],
+    namespace: NamespaceQuery = None,  # noqa: ARG001
+) -> Response[DeclarationBody]:
+    """201 if it was made, 200 if it was there; 409 for one that a person declared. The same again changes nothing."""
+    there = declaring_of(request, SCHEDULED_JOB)
+    there.refuse_declared(name)
+    body = build_manifest(
+        SCHEDULED_JOB, namespace=there.namespace, name=name, spec=data.spec, labels=MANAGED, annotations={}
+    )
+    check_manifest(SCHEDULED_JOB, body, in_cluster=there.needs_image)
+    with translating(SCHEDULED_JOB, name):
+        before = await there.cluster.get(SCHEDULED_JOB, there.namespace, name)
+        _refuse_others(before, name)
+        if before is not None and before["spec"].get("jobRef") != data.spec.get("jobRef"):
+            cure = "unschedule it, then schedule anew"
+            raise ProblemError(
+                "already-declared", f"ScheduledJob {name} is of another Job, which cannot change", cure=cure
+            )
+        made = await there.cluster.apply(SCHEDULED_JOB, body, manager=MANAGER)
+    return Response(build_declaration(made), status_code=201 if before is None else 200)
+
+
+@delete(
+    f"{PATH}/{{name:str}}", opt={"right": _DELETE}, tags=TAGS, summary="Remove a schedule of a program", status_code=204
+)
+async def remove_schedule(
+    request: Asked,
+    name: FromPath[str],
+    namespace: NamespaceQuery = None,  # noqa: ARG001
+) -> None:
+    """What is planned is withdrawn, what runs goes on. Idempotent; 409 for one that a person declared."""
+    there = declaring_of(request, SCHEDULED_JOB)
+    there.refuse_declared(name)
+    with translating(SCHEDULED_JOB, name):
+        before = await there.cluster.get(SCHEDULED_JOB, there.namespace, name) if is_label(name) else None
+        _refuse_others(before, name)
+        if before is not None:
+            await there.cluster.delete(SCHEDULED_JOB, there.namespace, name, uid=before["metadata"]["uid"])
+
+
+def _refuse_others(body: Body | None, name: str) -> None:
+    """Programs leave alone what people declare."""
+    labels = {} if body is None else body["metadata"].get("labels") or {}
+    if body is not None and not MANAGED.items() <= labels.items():
+        cure = "take another name, or delete that one"
+        raise ProblemError("already-declared", f"ScheduledJob {name} is no program's: somebody declared it", cure=cure)
+
+
 async def _set_suspend(request: Asked, name: str, *, suspend: bool) -> DeclarationBody:
     there = declaring_of(request, SCHEDULED_JOB)
     there.refuse_declared(name)
@@ -208,4 +273,6 @@ HANDLERS = [
     trigger_schedule,
     suspend_schedule,
     resume_schedule,
+    upsert_schedule,
+    remove_schedule,
 ]
