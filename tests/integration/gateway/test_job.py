@@ -196,7 +196,7 @@ async def test_what_there_is_besides_jobs_is_shown(gateway: RunningGateway, sdk:
         case "workers":
             assert body["items"] == []
         case "server":
-            assert body["namespaces"] == ["shop", "office"]
+            assert body["namespaces"] == ["shop"]
         case _:
             allowed = {f"{one['verb']} {one['resource']}" for one in body["rights"] if one["allowed"]}
             assert "get jobs/runs" in allowed

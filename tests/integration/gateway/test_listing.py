@@ -232,10 +232,16 @@ async def test_a_cursor_is_good_for_its_own_list_only(asker: Asker) -> None:
     assert (await asker.get("jobs", limit=1, cursor=cursor)).status_code == 200
 
 
-async def test_a_sequence_that_does_not_come_is_not_waited_for_for_ever(asker: Asker) -> None:
+async def test_a_sequence_that_the_ledger_never_gave_is_waited_for_by_nobody(asker: Asker) -> None:
     answer = await asker.http.get("/api/v1/jobs", params={"after": 10**9})
-    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (503, "projection-behind")
-    assert answer.headers["retry-after"] == "1"
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (400, "invalid-parameter")
+    assert answer.json()["errors"][0]["parameter"] == "after"
+
+
+async def test_a_number_is_no_time(asker: Asker) -> None:
+    for name in ("createdAfter", "createdBefore", "updatedAfter", "updatedBefore"):
+        answer = await asker.http.get("/api/v1/jobs", params={name: "0.5"})
+        assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (400, name)
 
 
 async def test_a_gateway_is_ready_once_its_lists_are(asker: Asker) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 
@@ -33,6 +32,7 @@ from jetmill_operator.dispatch.settings import DispatchSettings
 from jetmill_operator.dispatch.transition import TransitionPublisher
 from jetmill_operator.dispatch.trigger import TriggerRouter
 from jetmill_operator.dispatch.worker import WorkerWatch
+from jetmill_operator.interrupt import heed_signals
 from jetmill_operator.reconcile.account import build_options, connect_accounts
 from jetmill_operator.reconcile.race import run_until_first_ends
 
@@ -102,7 +102,7 @@ class Dispatcher:
         self.health_port = server.port
         log.info("dispatcher_started", version=find_version(), health_port=server.port)
         try:
-            with self._signals():
+            with heed_signals(self.stop):
                 await self._work()
         except JetmillError as err:
             log.error("dispatcher_failed", error=str(err))
@@ -142,17 +142,6 @@ class Dispatcher:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), RETRY_SECONDS)
         return None
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager

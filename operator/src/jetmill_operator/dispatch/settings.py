@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jetmill.client.settings import ClientSettings
 from jetmill.client.settings import settings_from_env as connection_from_env
 from jetmill.errors import ConfigError
-from jetmill.log import LEVELS, LogFormat
+from jetmill.log import LogFormat
 from jetmill.protocol.name import is_label
+from jetmill.variable import (
+    NUMBER,
+    TITLE,
+    WHOLE,
+    Variables,
+    find_log_faults,
+    parse_names,
+    parse_variables,
+    refuse_settings,
+)
 
-_TITLE = "the settings cannot be used: "
-_CURE = "correct them all, then try again"
 SCHEMES = ("http", "https")
 
 
@@ -56,7 +64,7 @@ class DispatchSettings:
     def __post_init__(self) -> None:
         faults = _find_faults(self)
         if faults:
-            raise ConfigError(_TITLE + "; ".join(faults), cure=_CURE)
+            raise refuse_settings(faults)
 
 
 def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) -> DispatchSettings:
@@ -67,7 +75,7 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
     environ = os.environ if environ is None else environ
     given = {key: value for key, value in given.items() if value is not None}
     faults: list[str] = []
-    values: dict[str, Any] = _parse_all(environ, faults)
+    values: dict[str, Any] = parse_variables(_VARIABLES, environ, faults)
     values |= {key: value for key, value in given.items() if key in DispatchSettings.__dataclass_fields__}
     connection = ClientSettings()
     try:
@@ -79,54 +87,36 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
         else:
             connection = connection_from_env(silent, **outer)
     except ConfigError as err:
-        faults.append(err.message.removeprefix(_TITLE))
+        faults.append(err.message.removeprefix(TITLE))
     try:
         settings = DispatchSettings(connection=values.pop("connection", connection), **values)
     except ConfigError as err:
-        faults.append(err.message.removeprefix(_TITLE))
+        faults.append(err.message.removeprefix(TITLE))
     else:
         if not faults:
             return settings
-    raise ConfigError(_TITLE + "; ".join(faults), cure=_CURE)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.replace(",", " ").split() if part)
+    raise refuse_settings(faults)
 
 
 def _ports(text: str) -> tuple[int, ...]:
-    return () if text.strip() == "*" else tuple(int(part) for part in _names(text))
+    return () if text.strip() == "*" else tuple(int(part) for part in parse_names(text))
 
 
-_WHOLE, _NUMBER = "a whole number", "a number"
-_VARIABLES: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "namespaces": ("JETMILL_WATCH_NAMESPACES", _names, "names"),
-    "accounts": ("JETMILL_NATS_ACCOUNTS", _names, "names"),
+_VARIABLES: Variables = {
+    "namespaces": ("JETMILL_WATCH_NAMESPACES", parse_names, "names"),
+    "accounts": ("JETMILL_NATS_ACCOUNTS", parse_names, "names"),
     "kubeconfig": ("KUBECONFIG", str, "a path"),
-    "schemes": ("JETMILL_DISPATCH_SCHEMES", _names, "https, http"),
+    "schemes": ("JETMILL_DISPATCH_SCHEMES", parse_names, "https, http"),
     "ports": ("JETMILL_DISPATCH_PORTS", _ports, "ports, parted by commas"),
-    "allow": ("JETMILL_DISPATCH_ALLOW", _names, "networks"),
-    "deny": ("JETMILL_DISPATCH_DENY", _names, "networks"),
+    "allow": ("JETMILL_DISPATCH_ALLOW", parse_names, "networks"),
+    "deny": ("JETMILL_DISPATCH_DENY", parse_names, "networks"),
     "health_host": ("JETMILL_HEALTH_HOST", str, "an address"),
-    "health_port": ("JETMILL_HEALTH_PORT", int, _WHOLE),
+    "health_port": ("JETMILL_HEALTH_PORT", int, WHOLE),
     "pod": ("JETMILL_POD_NAME", str, "a name"),
-    "grace_seconds": ("JETMILL_GRACE_SECONDS", float, _NUMBER),
+    "grace_seconds": ("JETMILL_GRACE_SECONDS", float, NUMBER),
     "log_format": ("JETMILL_LOG_FORMAT", str, "auto, json or console"),
     "log_level": ("JETMILL_LOG_LEVEL", str.lower, "a level"),
 }
-
-
-def _parse_all(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, (variable, parse, wanted) in _VARIABLES.items():
-        text = environ.get(variable)
-        if not text:
-            continue
-        try:
-            values[key] = parse(text)
-        except ValueError:
-            faults.append(f"{key} ({variable}): {text!r:.80} is not {wanted}")
-    return values
 
 
 def _name(key: str) -> str:
@@ -153,10 +143,7 @@ def _find_faults(settings: DispatchSettings) -> list[str]:
         faults.append(f"{_name('health_port')}: {settings.health_port} is no port")
     if not 0 <= settings.grace_seconds < float("inf"):
         faults.append(f"{_name('grace_seconds')}: {settings.grace_seconds} is not 0 or more")
-    if settings.log_format not in ("auto", "json", "console"):
-        faults.append(f"{_name('log_format')}: {settings.log_format!r} is not auto, json or console")
-    if settings.log_level not in LEVELS:
-        faults.append(f"{_name('log_level')}: {settings.log_level!r} is not one of {', '.join(LEVELS)}")
+    faults += find_log_faults(settings.log_format, settings.log_level)
     return faults
 
 

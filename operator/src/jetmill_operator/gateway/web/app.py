@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +12,7 @@ import msgspec
 import structlog
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from jetmill_operator.gateway.web.document import MAX_BYTES, check_body
 from jetmill_operator.gateway.web.exchange import exchange_of
@@ -38,6 +40,8 @@ from jetmill_operator.gateway.web.route import (
 from jetmill_operator.gateway.web.schema import build_document
 
 log = structlog.get_logger(__name__)
+
+_CONVERTER = re.compile(r":\w+}")
 
 HANDLERS: Sequence[BaseRouteHandler] = (
     *health.HANDLERS,
@@ -71,10 +75,30 @@ def make_app(parts: GatewayParts, *, more: Sequence[BaseRouteHandler] = ()) -> L
         before_request=check_body,
         exception_handlers={Exception: answer_error},
         after_exception=[note_refusal],
+        before_send=[make_allow(handlers)],
         request_max_body_size=MAX_BYTES,
         openapi_config=None,
         logging_config=None,
     )
+
+
+def make_allow(handlers: Sequence[BaseRouteHandler]) -> Callable[[Any, Any], Awaitable[None]]:
+    """A hook that says in `Allow` all that an address knows; Litestar's own names the first of its handlers alone."""
+    methods: dict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
+    for one in handlers:
+        if isinstance(one, HTTPRouteHandler):
+            for path in one.paths:
+                methods[_CONVERTER.sub("}", path)] |= {str(method) for method in one.http_methods}
+
+    async def allow(message: Any, scope: Any) -> None:
+        known = methods.get(scope.get("path_template") or "")
+        if message["type"] != "http.response.start" or known is None:
+            return
+        headers = [(name, value) for name, value in message.get("headers", ()) if name.lower() != b"allow"]
+        if len(headers) < len(message.get("headers", ())):
+            message["headers"] = [*headers, (b"allow", ", ".join(sorted(known)).encode())]
+
+    return allow
 
 
 async def note_refusal(error: Exception, scope: Any) -> None:

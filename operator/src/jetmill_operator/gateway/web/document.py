@@ -6,12 +6,14 @@ msgspec takes the last of two equal names and any integer; who sent them meant s
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+import msgspec
 from litestar.connection import Request
 
 from jetmill.protocol.codec import MAX_DEPTH
-from jetmill_operator.gateway.web.problem import ProblemError
+from jetmill_operator.gateway.web.problem import Fault, ProblemError
 
 MERGE = "application/merge-patch+json"
 MAX_BYTES = 1_048_576
@@ -26,7 +28,25 @@ async def check_body(request: Request[Any, Any, Any]) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (request.method == "PATCH" and kind == MERGE):
         raise ProblemError("unsupported-media-type", f"{kind or 'nothing'!r:.80} is not application/json")
-    check_document(await request.body())
+    data = await request.body()
+    check_document(data)
+    check_shape(data, request.route_handler.parsed_fn_signature.parameters["data"].annotation)
+
+
+def check_shape(data: bytes, kind: Any) -> None:
+    """Raise ProblemError for JSON of another shape. Litestar takes a number for a time, and a text for a number; who
+    sent one of them was mistaken.
+    """
+    try:
+        msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as err:
+        detail, _, path = str(err).partition(" - at `$")
+        steps = [step for step in re.split(r"[.\[\]]", path.rstrip("`")) if step]
+        fault = Fault(detail=detail, pointer="#/" + "/".join(steps))
+        where = f" (at {path.rstrip('`').lstrip('.')})" if steps else ""
+        raise ProblemError("invalid-request", f"{detail}{where}"[:500], faults=(fault,)) from err
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:  # a lone surrogate
+        raise _refusal(f"no JSON: {err}") from err
 
 
 def check_document(data: bytes) -> None:

@@ -10,6 +10,7 @@ what they would be told if there were none.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -228,8 +229,12 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             cure=f"known: {', '.join(sorted(known)) or 'none'}",
             faults=faults[:10],
         )
+    moments = _moments(handler)
     for name in known:
         values = connection.query_params.getall(name, [])
+        if name in moments and not all(":" in value for value in values):  # else a number would pass, as Unix time
+            fault = Fault(detail="no time in RFC 3339", parameter=name)
+            raise ProblemError("invalid-parameter", f"{name}: no time in RFC 3339", faults=(fault,))
         if len(values) > 1 and name not in _repeatable(handler):
             raise ProblemError(
                 "invalid-parameter", f"{name} was given twice", faults=(Fault(detail="given twice", parameter=name),)
@@ -258,6 +263,16 @@ def known_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
     if handler.opt.get(STREAM):
         names |= {"token", "ticket"}
     return frozenset(names)
+
+
+def _moments(handler: HTTPRouteHandler) -> frozenset[str]:
+    """The names of the query parameters that are times."""
+    found = _fields_of(handler).items()
+    return frozenset(
+        getattr(field.kwarg_definition, "name", None) or name
+        for name, field in found
+        if any(datetime in (one.annotation, *one.args) for one in (field, *field.inner_types))
+    )
 
 
 def _repeatable(handler: HTTPRouteHandler) -> frozenset[str]:

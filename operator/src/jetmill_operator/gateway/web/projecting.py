@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jetmill.errors import BusError, NotFoundError
 from jetmill_operator.gateway.projection import Ingest, Projection
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
-from jetmill_operator.gateway.web.problem import ProblemError
+from jetmill_operator.gateway.web.problem import Fault, ProblemError
 from jetmill_operator.gateway.web.served import Served
 
 if TYPE_CHECKING:
@@ -101,15 +101,32 @@ def projection_of(connection: Any) -> Projection:
     return projection
 
 
-async def catch_up(projection: Projection, namespace: str, after: int | None) -> None:
-    """Wait until the projection knows the ledger up to a sequence; ProblemError if that takes too long."""
-    if after is None or await projection.reached(namespace, after, timeout_seconds=AFTER_SECONDS):
+async def catch_up(projection: Projection, served: Served, after: int | None) -> None:
+    """Wait until the projection knows the ledger up to a sequence; ProblemError if that takes too long, and for one
+    that the ledger never gave: nobody has to wait for it.
+    """
+    namespace = served.namespace
+    if after is None or after <= projection.seq(namespace):
+        return
+    last = await _find_last(served)
+    if after > last:
+        detail = f"the ledger has come to {last}, not to {after}"
+        fault = Fault(detail=detail, parameter="after")
+        raise ProblemError("invalid-parameter", detail, cure="send what an answer gave as seq", faults=(fault,))
+    if await projection.reached(namespace, after, timeout_seconds=AFTER_SECONDS):
         return
     raise ProblemError(
         "projection-behind",
         f"the lists know the ledger up to {projection.seq(namespace)}, not yet up to {after}",
         headers={"Retry-After": "1"},
     )
+
+
+async def _find_last(served: Served) -> int:
+    try:
+        return await served.bus.ledger.last_seq()
+    except NotFoundError:  # the namespace has no ledger yet
+        return 0
 
 
 def lag_headers(projection: Projection, namespace: str) -> dict[str, str]:

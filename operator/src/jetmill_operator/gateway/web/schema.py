@@ -77,16 +77,7 @@ def _complete(operation: Document, handler: HTTPRouteHandler) -> None:
         slugs += ["forbidden", "namespace-not-served"]
     if right.scope is Scope.JOB:
         slugs += ["job-not-found", "job-state"]
-    if operation["tags"] == ["declarations"]:
-        slugs += _DECLARED
-        if right.verb in ("create", "update", "patch", "delete"):
-            slugs += _EDITED
-    if operation["tags"] == ["schedules"]:
-        slugs += _DECLARED
-        if right.verb in ("create", "patch", "delete"):
-            slugs += ["job-state", "invalid-input", "already-declared", *_EDITED]
-    if operation["tags"] == ["operations"]:
-        slugs += _OPERATION
+    slugs += _list_own(operation["tags"], handler)
     if "requestBody" in operation:
         slugs += _BODY
         operation["requestBody"]["required"] = True
@@ -99,6 +90,26 @@ def _complete(operation: Document, handler: HTTPRouteHandler) -> None:
         content = {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}
         responses.setdefault(str(status), {"description": title, "content": content})
     _add_statuses(operation, handler)
+
+
+def _list_own(tags: list[str], handler: HTTPRouteHandler) -> list[str]:
+    """The problems of a group of routes."""
+    right = right_of(handler)
+    assert right is not None
+    if handler.handler_name == "preview_calendar":
+        return ["invalid-input"]
+    match tags:
+        case ["declarations"]:
+            return [*_DECLARED, *(_EDITED if right.verb in ("create", "update", "patch", "delete") else ())]
+        case ["schedules"]:
+            changes = right.verb in ("create", "patch", "delete")
+            return [*_DECLARED, *(["job-state", "invalid-input", "already-declared", *_EDITED] if changes else ())]
+        case ["webhooks"]:
+            return ["job-state", "invalid-input"]
+        case ["operations"]:
+            return list(_OPERATION)
+        case _:
+            return []
 
 
 def _add_statuses(operation: Document, handler: HTTPRouteHandler) -> None:

@@ -158,7 +158,7 @@ def _before(end: datetime) -> datetime:
 
 async def _caught_up(request: Asked, after: int | None) -> Projection:
     projection = projection_of(request)
-    await catch_up(projection, served_for(request).namespace, after)
+    await catch_up(projection, served_for(request), after)
     return projection
 
 

@@ -121,7 +121,7 @@ async def begin_operation(
     if data.action != "reschedule" and (data.at is not None or data.delay_seconds is not None):
         raise InputError("at and delaySeconds are for reschedule", field="at")
     projection = projection_of(request)
-    await catch_up(projection, served.namespace, data.after)
+    await catch_up(projection, served, data.after)
     ids = await _select(projection, await _read_filter(request, data), confirm=data.confirm)
     try:
         one = await served.operations.begin(
@@ -144,11 +144,11 @@ async def preview_operation(
     namespace: NamespaceQuery = None,  # noqa: ARG001
 ) -> CountBody:
     """Changes nothing; what it counts is what to confirm."""
-    name = served_for(request).namespace
+    served = served_for(request)
     projection = projection_of(request)
-    await catch_up(projection, name, data.after)
+    await catch_up(projection, served, data.after)
     wanted = await _read_filter(request, data)
-    seq = projection.seq(name)
+    seq = projection.seq(served.namespace)
     with refusing_parameters():
         count = await projection.count(wanted) if wanted.state else 0
     return CountBody(count=count, seq=seq)

@@ -272,7 +272,13 @@ async def send_test_event(request: Asked, name: FromPath[str], namespace: Namesp
         return SentBody(id=await send_test(_client_of(request, served_for(request)), name))
 
 
-@post(f"{PATH}/{{name:str}}/recover", opt={"right": RECOVER}, tags=TAGS, summary="Send a stretch of time again")
+@post(
+    f"{PATH}/{{name:str}}/recover",
+    opt={"right": RECOVER},
+    tags=TAGS,
+    summary="Send a stretch of time again",
+    status_code=200,
+)
 async def recover_events(
     request: Asked,
     name: FromPath[str],
@@ -289,7 +295,9 @@ async def recover_events(
     return Response(body, status_code=200)
 
 
-@post(f"{PATH}/{{name:str}}/enable", opt={"right": ENABLE}, tags=TAGS, summary="Send again to a Webhook")
+@post(
+    f"{PATH}/{{name:str}}/enable", opt={"right": ENABLE}, tags=TAGS, summary="Send again to a Webhook", status_code=200
+)
 async def enable_hook(
     request: Asked,
     name: FromPath[str],

@@ -1,0 +1,75 @@
+"""The gateway against its own description: whatever schemathesis makes of it, sent with a token that may do everything.
+
+Every operation gets its boundary values and some random ones; answers have to be those that are described, and never a
+500. What is not asked here: streams, which do not end, and the end of the session that asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jetmill.client.client import Client
+from jetmill_operator.cluster.local import LocalCluster
+from support.gateway import RunningGateway, TableReviewer, serve
+from support.nats import NatsServer
+
+pytestmark = pytest.mark.integration
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "ignored_auth",
+    "unsupported_method",
+    "allow_header_conformance",
+)
+FLAGS = (
+    f"--checks={','.join(CHECKS)}",
+    "--phases=examples,coverage,fuzzing",
+    "--max-examples=6",
+    "--seed=1",
+    "--workers=1",  # in threads it meets a defect of CPython 3.11 (ast.parse)
+    "--exclude-path=/api/v1/stream/sse",
+    "--exclude-path=/api/v1/session",
+    "--suppress-health-check=all",
+    "--warnings=off",
+    "--no-color",
+    "--continue-on-failure",
+)
+
+
+@pytest.fixture
+async def gateway(nats: NatsServer, reviewer: TableReviewer) -> AsyncIterator[RunningGateway]:
+    limits: dict[str, Any] = {"rate_per_second": 100_000.0, "rate_burst": 100_000}
+    async with serve(nats.url, reviewer, cluster=LocalCluster(), namespaces=("shop",), **limits) as running:
+        running.parts.failures = running.parts.limiter  # strangers are no matter of this test
+        yield running
+
+
+@pytest.mark.timeout(300)
+async def test_it_answers_as_it_is_described(gateway: RunningGateway, sdk: Client, tmp_path: Path) -> None:
+    await sdk.enqueue("mail", {"to": "ada"}, id="a-job")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "run",
+        f"{gateway.url}/api/v1/openapi.json",
+        "--header=Authorization: Bearer token-of-admin",
+        *FLAGS,
+        cwd=tmp_path,  # it leaves its examples there
+        env={name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()[-20_000:]
