@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +50,10 @@ class _Try:
     """µs since the epoch."""
 
 
+Attempts = Counter[tuple[str, str, str]]
+"""Attempts of this process by namespace, Webhook and result: delivered or failed."""
+
+
 class Deliverer:
     """Delivers for one namespace. `share` gives the part of a Webhook's rate that is this dispatcher's."""
 
@@ -60,11 +65,13 @@ class Deliverer:
         namespace: str,
         share: Callable[[], float] = lambda: 1.0,
         on_turn: Callable[[Hook], None] = lambda _hook: None,
+        attempts: Attempts | None = None,
     ) -> None:
         self._hooks = hooks
         self._secrets = secrets
         self._namespace = namespace
         self._share = share
+        self._attempts: Attempts = Counter() if attempts is None else attempts
         self._on_turn = on_turn
         """Hears when the circuit of an endpoint is to open, or the endpoint is to be disabled."""
 
@@ -132,6 +139,7 @@ class Deliverer:
 
     def _note(self, tried: _Try, log: AttemptLog, *, delivered: bool, verdict: Verdict = Verdict.FAILED) -> None:
         hook, now = tried.hook, time.time_ns() // 1000
+        self._attempts[self._namespace, hook.name, "delivered" if delivered else "failed"] += 1
         hook.seen.add(
             LastDelivery(id=tried.delivery_id, time=now, delivered=delivered, status=log.status, error=log.error)
         )
