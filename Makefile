@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed-$(shell { $(PYTHON) --version 2>&1; cat $(PINS); } |
 ##@ The main commands
 
 .PHONY: demo test
-demo: $(STAMP) ## 200 jobs on a real nats-server, a worker killed in the middle, and the proof (Ctrl-C ends it)
+demo: page ## 200 jobs on a real nats-server, a worker killed in the middle, the proof, and the page (Ctrl-C ends it)
 	$(BIN)/python examples/quickstart/demo.py
 
 test: lint types imports check-page unit chart conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)

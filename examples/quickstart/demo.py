@@ -2,18 +2,21 @@
 
 Starts `jetmill dev` on this folder (a real nats-server, real workers), enqueues 200 jobs, kills a worker in the middle
 with SIGKILL, and shows what became of every job; then `jetmill verify` proves from the ledger that nothing was lost and
-nothing ran without a claim. On a terminal it stays for you to try things out, until Ctrl-C; without one (or with
-CI=true) it ends by itself, with 0 only if every job reached the state it should.
+nothing ran without a claim, and the page of the gateway has them all. On a terminal it stays for you to try things out
+and to watch the page, where a job comes now and then, until Ctrl-C; without one (or with CI=true) it ends by itself,
+with 0 only if every job reached the state it should.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
 import sys
 import tempfile
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +29,16 @@ from jetmill import Client, ClientSettings, JobStatus
 FOLDER = Path(__file__).resolve().parent
 DEMO_SECONDS = 50.0
 READY = re.compile(r"ready (nats://\S+)")
+GATEWAY = re.compile(r"gateway (http://\S+)")
+PAUSE_SECONDS = 0.7  # between two jobs while somebody may look
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things are while dev runs."""
+
+    nats: str
+    page: str
 
 
 @dataclass(frozen=True)
@@ -50,18 +63,18 @@ def say(text: str) -> None:
 
 
 @asynccontextmanager
-async def running_dev(data: str) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """`jetmill dev` on this folder, what it says shown; gives the address of its nats-server once it is ready."""
+async def running_dev(data: str) -> AsyncIterator[tuple[Place, asyncio.subprocess.Process]]:
+    """`jetmill dev` on this folder, what it says shown; gives its addresses once it is ready."""
     colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
     dev = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "jetmill", "dev", str(FOLDER), "--data", data),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **colour},
     )
-    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    echo = asyncio.create_task(show_output(dev, url))
+    place: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+    echo = asyncio.create_task(show_output(dev, place))
     try:
-        yield await url, dev
+        yield await place, dev
     finally:
         if dev.returncode is None:
             with suppress(ProcessLookupError):
@@ -70,16 +83,19 @@ async def running_dev(data: str) -> AsyncIterator[tuple[str, asyncio.subprocess.
         await echo
 
 
-async def show_output(dev: asyncio.subprocess.Process, url: asyncio.Future[str]) -> None:
-    """Pass on what dev says; find the address in it."""
+async def show_output(dev: asyncio.subprocess.Process, place: asyncio.Future[Place]) -> None:
+    """Pass on what dev says; find the addresses in it."""
     assert dev.stdout is not None
+    nats = ""
     async for line in dev.stdout:
         text = line.decode(errors="replace").rstrip()
         say(text)
-        if not url.done() and (found := READY.search(text)):
-            url.set_result(found[1])
-    if not url.done():
-        url.set_exception(RuntimeError("jetmill dev ended before it was ready"))
+        if found := READY.search(text):
+            nats = found[1]
+        if not place.done() and nats and (found := GATEWAY.search(text)):
+            place.set_result(Place(nats, found[1]))
+    if not place.done():
+        place.set_exception(RuntimeError("jetmill dev ended before it was ready"))
 
 
 async def enqueue(client: Client) -> dict[str, Batch]:
@@ -173,32 +189,60 @@ async def verify(url: str) -> bool:
     return await process.wait() == 0
 
 
-async def run(url: str) -> bool:
-    async with Client(ClientSettings(url=url, name="demo")) as client:
+async def look_at_page(place: Place, expected: dict[str, Batch], seq: int) -> bool:
+    """See that the page is there, and that the list behind it has every job; `seq` is the last sequence."""
+    page = await asyncio.to_thread(read, f"{place.page}/")
+    found = await asyncio.to_thread(read, f"{place.page}/api/v1/count?state=succeeded&after={seq}")
+    count = json.loads(found)["count"]
+    say(f"demo │ the page: {place.page} shows {count} jobs that succeeded")
+    return b"<title>" in page and count == len(expected)
+
+
+def read(address: str) -> bytes:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=10) as answer:
+        return bytes(answer.read())
+
+
+async def keep_busy(place: Place) -> None:
+    """Enqueue a job now and then, for the page to show something that moves; without an end."""
+    async with Client(ClientSettings(url=place.nats, name="demo")) as client:
+        number = 0
+        while True:
+            number += 1
+            batch = BATCHES[number % len(BATCHES)]
+            await client.enqueue(batch.job, batch.payloads[number % len(batch.payloads)])
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def run(place: Place) -> bool:
+    async with Client(ClientSettings(url=place.nats, name="demo")) as client:
         expected = await enqueue(client)
         say(f"demo │ enqueued {len(expected)} jobs")
         await see_through(client, expected)
         found = [await client.status(job_id) for job_id in expected]
     well = print_table(expected, found)
-    return await verify(url) and well
+    seen = await look_at_page(place, expected, max(status.history[-1].seq for status in found))
+    return await verify(place.nats) and seen and well
 
 
 async def main() -> int:
     stays = sys.stdout.isatty() and os.environ.get("CI", "").lower() not in ("1", "true")
     with tempfile.TemporaryDirectory(prefix="jetmill-demo-") as data:
-        async with running_dev(data) as (url, dev):
+        async with running_dev(data) as (place, dev):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, dev.terminate)
-            running, ended = asyncio.create_task(run(url)), asyncio.create_task(dev.wait())
+            running, ended = asyncio.create_task(run(place)), asyncio.create_task(dev.wait())
             done, _ = await asyncio.wait({running, ended}, timeout=DEMO_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if running not in done:
                 running.cancel()
                 say(f"demo │ stopped, or not done within {DEMO_SECONDS:g} seconds")
             well = running in done and running.result()
             if stays and well:
-                say(
-                    f"\nAll as it should be. Try it: export JETMILL_NATS_URL={url}, then jetmill stats. Ctrl-C ends it."
-                )
+                say(f"\nAll as it should be. Look at the page: {place.page}")
+                say(f"Or try it: export JETMILL_NATS_URL={place.nats}, then jetmill stats. Ctrl-C ends it.")
+                busy = asyncio.create_task(keep_busy(place))
                 await ended
+                busy.cancel()
+                await asyncio.gather(busy, return_exceptions=True)
     say("demo │ " + ("every job ended as it should" if well else "FAILED"))
     return 0 if well else 1
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from factories import make_plan
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
@@ -24,6 +25,8 @@ READS = (
     "list jobs/queues",
     "get jobs/logs",
     "watch jobs/events",
+    "list jobs/events",
+    "list jobs/subscriptions",
     "watch jobs/messages",
     "list webhooks/deliveries",
     "get webhooks/deliveries",
@@ -35,6 +38,10 @@ WRITES = (
     "create jobs/discard",
     "create jobs/reschedule",
     "create jobs/messages",
+    "create jobs/events",
+    "update jobs/subscriptions",
+    "delete jobs/subscriptions",
+    "create scheduledjobs/trigger",
     "create webhooks/redeliver",
     "create webhooks/recover",
     "create webhooks/test",
@@ -48,7 +55,7 @@ DECLARATIONS = tuple(
 
 @pytest.fixture(scope="session")
 def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """With two Jobs and a Webhook declared, once for all tests: none of them changes what is declared."""
+    """With two Jobs, a schedule and a Webhook, once for all tests: none of them changes what is declared."""
     with NatsServer.start(tmp_path_factory.mktemp("nats")) as server:
         asyncio.run(_declare(server.url))
         yield server
@@ -57,6 +64,9 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 async def _declare(url: str) -> None:
     bus = await connect(BusOptions(url=url, namespace=NAMESPACE))
     await declare(bus, "mail", "report")
+    await Client(bus=bus).publish("doc.created", {"n": 1})
+    plan = make_plan(schedule="mail", job="mail", expression="0 9 * * *", complete=True)
+    await bus.ledger.append_plan("0f0e6c3c-0000-4000-8000-000000000001", plan, expected=0)
     webhook = WebhookSettings(events=["order.*"], url="http://127.0.0.1:1/")
     await declare(bus, "wh--mail", uid="uid-of-mail", max_retries=0, webhook=webhook)
     await bus.link.close()

@@ -107,13 +107,22 @@ async def test_a_job_past_its_starting_deadline_is_skipped(bench: MemoryBench, o
     now = bench.bus.link.now()
     in_time = await bench.submit(due=now + 1_000_000, call=make_call(start_by=now + 2_000_000))
     late = await bench.submit(due=now + 9_000_000, call=make_call(start_by=now + 2_000_000))
-    bench.pass_time(10)
+    bench.pass_time(1.5)
     assert (await one.start()).entry.id == in_time.id
+    bench.pass_time(10)
     assert await one.claim() is None
     entry = await bench.last(late.id)
     assert (entry.record.state, entry.record.reason) == (State.SKIPPED, Reason.EXPIRED)
     assert not await bench.is_hinted(late.id)
     await bench.prove()
+
+
+async def test_a_job_that_waited_for_a_worker_past_its_deadline_is_skipped_too(bench: MemoryBench, one: Hand) -> None:
+    """It was ready in time, and nobody came."""
+    job = await bench.submit(call=make_call(start_by=bench.bus.link.now() + 2_000_000))
+    bench.pass_time(3)
+    assert await one.claim() is None
+    assert (await bench.last(job.id)).record.reason == Reason.EXPIRED
 
 
 async def test_a_deadline_binds_nobody_who_started_and_no_person(bench: MemoryBench, one: Hand) -> None:

@@ -101,6 +101,16 @@ def test_the_newest_pod_tells_and_one_that_leaves_does_not() -> None:
     assert "w-2" in found.message
 
 
+def test_of_pods_made_in_one_second_the_one_that_changed_last_tells() -> None:
+    moment = "2026-01-01T00:00:00Z"
+    old = make_pod(waiting={"reason": "CrashLoopBackOff"}, creationTimestamp=moment, resourceVersion="99")
+    new = make_pod(waiting={"reason": "ErrImagePull"}, creationTimestamp=moment, resourceVersion="101")
+    for pods in ([old, new], [new, old]):
+        problem = find_problem(make_deployment(), pods)
+        assert problem is not None
+        assert problem.reason == Reason.IMAGE_PULL_FAILED
+
+
 def test_a_long_message_is_cut() -> None:
     found = find_problem(fail("x" * 5_000), [])
     assert found is not None

@@ -10,7 +10,7 @@ from jetmill.cli.main import app
 from jetmill_operator.cluster.errors import AbsentError
 from jetmill_operator.cluster.ports import DEPLOYMENT, JOB
 from jetmill_operator.reconcile.bus import Buses
-from jetmill_operator.reconcile.command import suspend_job
+from jetmill_operator.reconcile.command import suspend_object
 from jetmill_operator.reconcile.preview import Previewer
 from jetmill_operator.resources.deployment import WorkerLink
 from support.declare import make_body, parse_body
@@ -75,8 +75,8 @@ def test_the_command_shows_a_file_and_names_what_is_wrong(tmp_path) -> None:
 
 async def test_pausing_is_a_persons_patch_and_tells_whether_it_changed_something(site: Site) -> None:
     await site.declare(make_body())
-    assert await suspend_job(site.cluster, "shop", "send-email", suspend=True)
-    assert not await suspend_job(site.cluster, "shop", "send-email", suspend=True)
+    assert await suspend_object(site.cluster, JOB, "shop", "send-email", suspend=True)
+    assert not await suspend_object(site.cluster, JOB, "shop", "send-email", suspend=True)
     assert (await site.job())["spec"]["suspend"] is True
     with pytest.raises(AbsentError, match="no Job nobody"):
-        await suspend_job(site.cluster, "shop", "nobody", suspend=True)
+        await suspend_object(site.cluster, JOB, "shop", "nobody", suspend=True)

@@ -23,6 +23,7 @@ _HOMES = {
     "DocumentEvents": "jetmill.client.document",
     "Event": "jetmill.protocol.event",
     "Filter": "jetmill.client.filter",
+    "HttpClient": "jetmill.http",
     "Inject": "jetmill.client.inject",
     "Item": "jetmill.client.submission",
     "JetmillError": "jetmill.errors",

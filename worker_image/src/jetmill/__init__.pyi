@@ -33,6 +33,7 @@ from jetmill.client.subscription import Subscription as Subscription
 from jetmill.client.sync import SyncClient as SyncClient
 from jetmill.errors import JetmillError as JetmillError
 from jetmill.errors import JobFailedError as JobFailedError
+from jetmill.http import HttpClient as HttpClient
 from jetmill.protocol.event import Event as Event
 from jetmill.protocol.identity import id_from_key as id_from_key
 from jetmill.protocol.retry import RetryPolicy as RetryPolicy

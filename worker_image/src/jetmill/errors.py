@@ -10,7 +10,8 @@ JetmillError
 │   ├── InvalidNameError     a name that can be no subject token
 │   ├── InvalidPayloadError  a payload that does not fit its handler, schema or JSON
 │   ├── PayloadTooLargeError over the Job's payload.maxBytes
-│   └── UnknownJobError      no Job of that name is declared
+│   ├── UnknownJobError      no Job of that name is declared
+│   └── UnknownScheduleError no ScheduledJob of that name is planned
 ├── CodecError               bytes that are no message of ours
 ├── JobStateError            the job's state does not allow it
 │   ├── JobNotFoundError     no chain in the ledger
@@ -68,6 +69,10 @@ class PayloadTooLargeError(InputError):
 
 class UnknownJobError(InputError):
     """The Job is not declared in this namespace."""
+
+
+class UnknownScheduleError(InputError):
+    """No ScheduledJob of that name is planned in this namespace."""
 
 
 class CodecError(JetmillError):

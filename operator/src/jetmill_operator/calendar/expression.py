@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from croniter import CroniterBadDateError, croniter
+from croniter import croniter
 
 from jetmill_operator.calendar.errors import ScheduleError
 
@@ -71,7 +71,7 @@ class Cron:
             while True:
                 wall: datetime = counter.get_next()
                 yield wall
-        except (CroniterBadDateError, OverflowError):
+        except (ValueError, OverflowError):  # none follows, or not before the year 10000
             return
 
 

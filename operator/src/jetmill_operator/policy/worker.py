@@ -54,13 +54,19 @@ def read_workers(deployment: Body | None, pods: Sequence[Body]) -> Workers | Non
 
 def find_problem(deployment: Body, pods: Sequence[Body]) -> Problem | None:
     """Find the most telling of all problems that show; the newest pods are looked at first."""
-    newest = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
-    for pod in newest:
+    for pod in sorted(pods, key=_age, reverse=True):
         if "deletionTimestamp" not in pod["metadata"]:
             found = next(_find_in_pod(pod), None)
             if found is not None:
                 return found
     return next(_find_in_deployment(deployment), None)
+
+
+def _age(pod: Body) -> tuple[str, int]:
+    """Pods of one second are told apart by their last change: a pod that an edit replaced changes no more."""
+    meta = pod["metadata"]
+    version = str(meta.get("resourceVersion", ""))
+    return str(meta.get("creationTimestamp", "")), int(version) if version.isdecimal() else 0
 
 
 def _find_in_pod(pod: Body) -> Iterator[Problem]:

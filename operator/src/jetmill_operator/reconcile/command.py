@@ -20,6 +20,7 @@ from jetmill.errors import ConfigError, JetmillError
 from jetmill.protocol.name import parse_job_name, parse_namespace
 
 if TYPE_CHECKING:
+    from jetmill_operator.cluster.ports import Cluster, Kind
     from jetmill_operator.dev.manifest import Manifests
     from jetmill_operator.reconcile.preview import Preview
     from jetmill_operator.resources.deployment import WorkerLink
@@ -121,10 +122,11 @@ def resume(
 def _set_suspend(name: str, namespace: str | None, kubeconfig: str | None, *, suspend: bool) -> None:
     async def command() -> bool:
         from jetmill_operator.cluster.kube import KubeCluster
+        from jetmill_operator.cluster.ports import JOB
         from jetmill_operator.cluster.rest import Rest
 
-        async with Rest(_find_cluster(kubeconfig or "")) as rest:
-            return await suspend_job(KubeCluster(rest), where, parse_job_name(name), suspend=suspend)
+        async with Rest(find_cluster(kubeconfig or "")) as rest:
+            return await suspend_object(KubeCluster(rest), JOB, where, parse_job_name(name), suspend=suspend)
 
     where = parse_namespace(namespace or os.environ.get("JETMILL_NAMESPACE") or "default")
     changed = _run(command())
@@ -132,21 +134,22 @@ def _set_suspend(name: str, namespace: str | None, kubeconfig: str | None, *, su
     typer.echo(f"Job {name} is {state}" + ("" if changed else " already"))
 
 
-async def suspend_job(cluster: Any, namespace: str, name: str, *, suspend: bool) -> bool:
+async def suspend_object(cluster: Cluster, kind: Kind, namespace: str, name: str, *, suspend: bool) -> bool:
     """Set `spec.suspend` as a person would with kubectl; tell whether it was otherwise. AbsentError."""
     from jetmill_operator.cluster.errors import AbsentError
-    from jetmill_operator.cluster.ports import JOB
 
-    body = await cluster.get(JOB, namespace, name)
+    body = await cluster.get(kind, namespace, name)
     if body is None:
-        raise AbsentError(f"there is no Job {name} in namespace {namespace}", code=404, cure="see `kubectl get jmj -A`")
+        what = f"there is no {kind.name} {name} in namespace {namespace}"
+        raise AbsentError(what, code=404, cure="see `kubectl get jetmill -A`")
     if bool(body["spec"].get("suspend", False)) is suspend:
         return False
-    await cluster.patch(JOB, namespace, name, {"spec": {"suspend": suspend}}, manager=MANAGER)
+    await cluster.patch(kind, namespace, name, {"spec": {"suspend": suspend}}, manager=MANAGER)
     return True
 
 
-def _find_cluster(kubeconfig: str) -> Any:
+def find_cluster(kubeconfig: str) -> Any:
+    """How to reach the cluster that a kubeconfig names; ConfigError."""
     from jetmill_operator.cluster.credential import find_credential
 
     try:
@@ -169,7 +172,7 @@ async def _preview(manifests: Manifests, namespace: str, kubeconfig: str, *, liv
     from jetmill_operator.cluster.rest import Rest
     from jetmill_operator.reconcile.bus import Buses
 
-    async with Rest(_find_cluster(kubeconfig)) as rest:
+    async with Rest(find_cluster(kubeconfig)) as rest:
         if not os.environ.get("JETMILL_NATS_URL"):
             return await Previewer(namespace, link=link, cluster=KubeCluster(rest)).preview(jobs)
         buses = Buses(await connect_trunk(settings_from_env(run_jobs=False).bus_options()), replicas=_find_replicas())

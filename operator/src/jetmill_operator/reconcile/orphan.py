@@ -67,7 +67,7 @@ class Orphans:
 
     async def _end(self, namespace: str, stored: StoredPlan) -> bool:
         bus, plan = self._buses.of(namespace), stored.plan
-        if plan.complete and plan.suspended and not plan.slots:
+        if plan.complete and plan.gone:
             if bus.link.now() - stored.time > KEPT:
                 self._buses.require()
                 await bus.ledger.purge_plan(stored.uid, up_to=stored.seq + 1)

@@ -111,6 +111,8 @@ def build_plan(body: Body, declared: Declared | None, job: str, *, now: int) -> 
         expression=spec.schedule,
         every=spec.every,
         time_zone=spec.time_zone,
+        start=declared.calendar.start,
+        end=declared.calendar.end,
         suspended=spec.suspend,
     )
 
@@ -135,7 +137,8 @@ def choose_none(span: Span) -> Chosen:
 
 def build_end(plan: Plan, *, generation: int) -> Plan:
     """What is wanted of a schedule that has gone: nothing of what it planned."""
-    return Plan(schedule=plan.schedule, job=plan.job, generation=generation, since=0, until=0, suspended=True)
+    name, job = plan.schedule, plan.job
+    return Plan(schedule=name, job=job, generation=generation, since=0, until=0, suspended=True, gone=True)
 
 
 def build_missed(meta: Mapping[str, Any], job: str, time: int, *, now: int) -> dict[str, Any]:

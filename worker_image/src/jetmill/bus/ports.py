@@ -520,7 +520,7 @@ class Subscriptions(Protocol):
         ...
 
     async def dead(self, name: str | None = None, *, limit: int = 1000) -> list[DeadMessage]:
-        """The dead letters of a subscription, or of all, oldest first."""
+        """The dead letters of a subscription, or of all, oldest first; in a cluster it may be a little old."""
         ...
 
     async def resolve(self, name: str, seq: int, *, again: bytes | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from jetmill.cli import dead, inspect, job
+from jetmill.cli import dead, event, inspect, job
 from jetmill.cli.exit import Exit
 from jetmill.cli.output import note
 from jetmill.cli.worker import worker
@@ -68,6 +68,7 @@ app = typer.Typer(
 )
 app.add_typer(job.app, name="job")
 app.add_typer(dead.app, name="dead")
+app.add_typer(event.app, name="event")
 app.command()(inspect.why)
 app.command()(inspect.stats)
 app.command()(inspect.verify)

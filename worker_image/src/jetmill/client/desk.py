@@ -31,6 +31,7 @@ from jetmill.protocol.retry import RetryPolicy
 if TYPE_CHECKING:
     from jetmill.client.event import BaseEvent
 
+_ALL = 1_000_000
 Start = int | datetime | timedelta | str
 """Where to begin: `new` (what comes from now on), `all` that is kept, at a sequence, at a time, or so long ago."""
 
@@ -220,7 +221,7 @@ class EventDesk:
     async def retry(self, name: str, seq: int) -> None:
         """Hand a dead event to its subscription once more, from attempt 1; NotFoundError."""
         bus = await self._connect()
-        for message in await bus.subscriptions.dead(name):
+        for message in await bus.subscriptions.dead(name, limit=_ALL):
             if message.seq == seq:
                 await bus.subscriptions.resolve(name, seq, again=decode_dead_letter(message.data).event)
                 return

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from jetmill.client.client import Client
     from jetmill.client.status import JobStatus, Transition
+
+
+class Asker(Protocol):
+    """A client that can be asked for a job: over NATS or over HTTP."""
+
+    async def status(self, job_id: str) -> JobStatus:
+        """Where it stands."""
+        ...
+
+    async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as asyncio's own
+        """Wait for its result."""
+        ...
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> Transition:  # noqa: ASYNC109 - as above
+        """Wait until it is done with."""
+        ...
+
+    async def cancel(self, job_id: str) -> Transition:
+        """Cancel it."""
+        ...
 
 
 class JobHandle:
@@ -14,7 +33,7 @@ class JobHandle:
 
     __slots__ = ("_client", "created", "id", "job")
 
-    def __init__(self, client: Client, *, id: str, job: str, created: bool) -> None:  # noqa: A002 - the word for it
+    def __init__(self, client: Asker, *, id: str, job: str, created: bool) -> None:  # noqa: A002 - the word for it
         self._client = client
         self.id = id
         self.job = job

@@ -78,7 +78,7 @@ class Claimer:
         hint = actor.decode_hint(delivery)
         start = Start(delivery, hint, lease, max_retries)
         seq, time = delivery.seq, delivery.time
-        if seq is not None and hint is not None and _is_plain_sailing(hint, time):
+        if seq is not None and hint is not None and _is_plain_sailing(hint, time, actor.now):
             entry = Entry(delivery.id, seq, time, hint)
             start.sent = actor.send(entry, make_claim(actor, entry, lease=lease, limit=max_retries(hint)))
         return start
@@ -137,12 +137,12 @@ class Claimer:
         return last.record.state is State.CANCELLING
 
 
-def _is_plain_sailing(hint: Record, time: int) -> bool:
+def _is_plain_sailing(hint: Record, time: int, now: Callable[[], int]) -> bool:
     """Tell whether a hint with Jm-Seq of `time` can be claimed without a look: whole, due, no gate, not too late."""
     return (
         (hint.state is State.QUEUED or hint.waiting)
         and hint.gate is None
         and has_payload(hint)
         and (hint.due is None or hint.due <= time)
-        and not (hint.call is not None and is_expired(hint, hint, held_since=time))
+        and not (hint.call is not None and is_expired(hint, hint, now=max(time, now())))
     )

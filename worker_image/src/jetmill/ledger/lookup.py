@@ -104,7 +104,7 @@ class Lookup:
     async def _claim(self, entry: Entry) -> tuple[bool, Claim | None]:
         self._source = await self._actor.read_source(entry, self._hint, known_seq=self._delivery.seq)
         if entry.record.waiting:
-            if is_expired(entry.record, self._source, held_since=self._delivery.time):
+            if is_expired(entry.record, self._source, now=max(self._delivery.time, self._actor.now())):
                 return await self._skip(entry, Reason.EXPIRED), None
             if entry.record.gate is not None:
                 match await ask_gate(self._actor, entry):
@@ -158,14 +158,15 @@ def make_claim(actor: Actor, entry: Entry, *, lease: str, limit: int) -> Record:
     return build_claim(entry, lease=lease, worker=actor.worker, time=actor.now(), max_retries=max(granted, limit))
 
 
-def is_expired(record: Record, source: Record, *, held_since: int) -> bool:
-    """Tell whether a waiting job's starting deadline has passed, by the time of the message in hand.
+def is_expired(record: Record, source: Record, *, now: int) -> bool:
+    """Tell whether a waiting job's starting deadline has passed; `now` is the server's clock, in hand or measured: what
+    waited for a worker for too long is not started either.
 
     Not asked of a job that had started (`retrying`, interrupted), nor where a person knew better: reopened, or moved
     beyond the deadline.
     """
     start_by = None if source.call is None else source.call.start_by
-    if start_by is None or held_since <= start_by or record.state is State.RETRYING:
+    if start_by is None or now <= start_by or record.state is State.RETRYING:
         return False
     if record.reason in (Reason.INTERRUPTED, Reason.REOPENED):
         return False

@@ -79,8 +79,14 @@ class Plan(Struct, frozen=True, kw_only=True, tag_field="v", tag=VERSION):
     expression: str | None = None
     every: str | None = None
     time_zone: str = "UTC"
+    start: int | None = None
+    """µs: no slot before …"""
+    end: int | None = None
+    """… and none after."""
     suspended: bool = False
-    """It is a generation without slots: suspended, invalid, or deleted."""
+    """It is a generation without slots: suspended, invalid, or gone."""
+    gone: bool = False
+    """The schedule is not there any more."""
 
 
 class StoredPlan(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What the bus says of a job's record: `job.queued`, `job.succeeded` and the others, one event for each record.
 
 The id is made of the job's and the record's place in the ledger, so whoever publishes it, and however often, it is the
-same event. Payloads stay out, and so do results of more than a few KiB: an event goes to many.
+same event. Payloads and results stay out: who may see that a job has ended may not always see what it was about.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from jetmill.protocol.event import Event, write_time
 from jetmill.protocol.name import is_delivery
 from jetmill.protocol.record import Call, Entry
 
-RESULT_BYTES = 4_096
 ERROR_CHARACTERS = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -57,8 +54,6 @@ def build_transition_event(entry: Entry, call: Call | None, *, namespace: str) -
     }
     if record.error is not None:
         found["error"] = {"type": record.error.type, "message": record.error.message[:ERROR_CHARACTERS]}
-    if record.result is not None and len(bytes(record.result)) <= RESULT_BYTES:
-        found["result"] = msgspec.json.decode(record.result)
     return Event(
         id=make_transition_id(entry),
         type=f"job.{record.state}",

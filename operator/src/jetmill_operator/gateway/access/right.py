@@ -58,8 +58,14 @@ WATCH = Right("watch", "jobs/runs")
 WORKERS = Right("list", "jobs/workers")
 QUEUES = Right("list", "jobs/queues")
 EVENTS = Right("watch", "jobs/events")
+READ_EVENTS = Right("list", "jobs/events")
+PUBLISH = Right("create", "jobs/events")
+SUBSCRIPTIONS = Right("list", "jobs/subscriptions")
+RESOLVE = Right("update", "jobs/subscriptions")
+UNSUBSCRIBE = Right("delete", "jobs/subscriptions")
 LISTEN = Right("watch", "jobs/messages")
 SPEAK = Right("create", "jobs/messages")
+TRIGGER = Right("create", "scheduledjobs/trigger", Scope.NAME)
 VERBS = {"create": "declare", "update": "replace", "patch": "change", "delete": "delete"}
 PLURALS = ("jobs", "scheduledjobs", "webhooks")
 HOOKS = Right("list", "webhooks/deliveries")
@@ -94,9 +100,15 @@ RIGHTS: Mapping[Right, str] = {
     WATCH: "follow jobs as they happen",
     WORKERS: "see the worker processes",
     QUEUES: "see how much waits",
-    EVENTS: "follow the events that applications publish",
+    EVENTS: "follow events, those of applications and those of jobs",
+    READ_EVENTS: "read and search the events that are kept",
+    PUBLISH: "publish events",
+    SUBSCRIPTIONS: "see the durable subscriptions, and the events that they gave up",
+    RESOLVE: "hand an event out once more that a subscription gave up, or give it up for good",
+    UNSUBSCRIBE: "remove a durable subscription with what it gave up",
     LISTEN: "hear what is broadcast to topics",
     SPEAK: "send messages to topics and users",
+    TRIGGER: "enqueue a job of a schedule beside its slots",
     HOOKS: "see how every Webhook's receiver fares",
     DELIVERIES: "see a Webhook's deliveries: what was sent, and what was answered",
     REDELIVER: "send a delivery once more",

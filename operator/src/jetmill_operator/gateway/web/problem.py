@@ -20,6 +20,7 @@ from jetmill.errors import (
     JobStateError,
     PayloadTooLargeError,
     UnknownJobError,
+    UnknownScheduleError,
 )
 from jetmill_operator.gateway.access.errors import (
     AccessUnavailableError,
@@ -177,6 +178,8 @@ def _slug_of(error: JetmillError) -> str:
             return "invalid-payload"
         case UnknownJobError():
             return "unknown-job"
+        case UnknownScheduleError():
+            return "not-found"
         case InputError():
             return "invalid-input"
         case BusError():

@@ -81,6 +81,10 @@ def _complete(operation: Document, handler: HTTPRouteHandler) -> None:
         slugs += _DECLARED
         if right.verb in ("create", "update", "patch", "delete"):
             slugs += _EDITED
+    if operation["tags"] == ["schedules"]:
+        slugs += _DECLARED
+        if right.verb in ("create", "patch"):
+            slugs += ["job-state", "invalid-input", *_EDITED]
     if operation["tags"] == ["operations"]:
         slugs += _OPERATION
     if "requestBody" in operation:
@@ -107,8 +111,9 @@ def _add_statuses(operation: Document, handler: HTTPRouteHandler) -> None:
         responses.pop("201", None)
         codes = {"cancel_job": ("200", "202"), "retry_job": ("202",)}.get(name, ("200",))
         responses |= {code: {**shown, "description": "What stands now"} for code in codes}
-    if name == "create_job":
+    if name in ("create_job", "trigger_schedule"):
         responses["200"] = {**shown, "description": "There was a job of that id already"}
+    if name == "create_job":
         operation["parameters"] = [*operation.get("parameters", ()), _header("Idempotency-Key")]
     if name == "get_job":
         responses["304"] = {"description": "As it was (`If-None-Match`)"}

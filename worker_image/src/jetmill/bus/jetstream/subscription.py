@@ -1,11 +1,13 @@
 """The port `Subscriptions`: durable consumers of the events stream.
 
-Dead letters lie in the same stream, on subjects of their own, and so are kept for as long as events. One that is tried
-again is published on a subject that its subscription takes too; its subject says which event it was.
+Dead letters lie in the same stream, on subjects of their own, and so are kept for as long as events. The last message
+of such a subject counts; an empty one says that it is dealt with, for to purge is a right over all events. One that is
+tried again is published on a subject that its subscription takes too; its subject says which event it was.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,12 +21,14 @@ from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.pull import Pull
 from jetmill.bus.jetstream.read import Reader, StoredMessage
 from jetmill.bus.ports import DeadMessage, EventDelivery, SubscriptionInfo
-from jetmill.errors import BusError, NotFoundError
+from jetmill.errors import BusError, NotFoundError, RefusedError
 from jetmill.protocol.event import EventPattern
 from jetmill.protocol.name import parse_subscription
 from jetmill.protocol.subject import Subjects
 
 _EXISTS = 10148
+_ALL = 1_000_000
+_BATCH = 200
 _CHANGEABLE = ("filter_subjects", "metadata", "ack_wait", "max_ack_pending")
 
 
@@ -149,7 +153,8 @@ class JetStreamSubscriptions:
             await self._ask(f"CONSUMER.DELETE.{self._stream}.{consumer}", {}, msgspec.Raw)
         except NotFoundError:
             return
-        await self._reader.purge(self._stream, self._subjects.dead(name, "*"))
+        for letter in await self.dead(name, limit=_ALL):
+            await self._appender.append(self._subjects.dead(name, letter.seq), b"")
 
     async def bury(self, name: str, seq: int, data: bytes) -> None:
         """See the port."""
@@ -160,28 +165,30 @@ class JetStreamSubscriptions:
         subject = self._subjects.dead("*" if name is None else parse_subscription(name), "*")
         found: dict[tuple[str, int], DeadMessage] = {}
         start = 1
-        while len(found) < limit:
+        while True:
             messages = await self._reader.direct_batch(
-                self._stream, start_seq=start, subject_filter=subject, batch=min(200, limit - len(found))
+                self._stream, start_seq=start, subject_filter=subject, batch=_BATCH
             )
             if not messages:
                 break
             for letter in map(_read_dead, messages):
                 key = (letter.subscription, letter.seq)
                 found.pop(key, None)  # one that was buried again counts from then
-                found[key] = letter
+                if letter.data:
+                    found[key] = letter
             start = messages[-1].seq + 1
-        return list(found.values())
+        return list(found.values())[:limit]
 
     async def resolve(self, name: str, seq: int, *, again: bytes | None) -> None:
         """See the port; again comes first: rather twice than never. By then it may have failed anew: that one stays."""
         subject = self._subjects.dead(parse_subscription(name), seq)
         there = await self._reader.get_last(self._stream, subject)
-        if there is None:
+        if there is None or not there.payload:
             raise NotFoundError(f"subscription {name} has no dead letter {seq}", code=404)
         if again is not None:
             await self._appender.append(self._subjects.again(name, seq), again)
-        await self._reader.purge(self._stream, subject, up_to_seq=there.seq + 1)
+        with contextlib.suppress(RefusedError):
+            await self._appender.append(subject, b"", expected=there.seq)
 
     async def _ask(self, method: str, request: Any, answer: type[Any]) -> Any:
         subject = f"$JS.API.{method}"

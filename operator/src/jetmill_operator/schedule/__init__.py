@@ -1,0 +1,1 @@
+"""Schedules for people: the command `jetmill schedule`."""
