@@ -162,22 +162,36 @@ async def test_idle_connections_are_closed() -> None:
         await eventually(lambda: not sender._idle, seconds=10)
 
 
-async def test_tls_goes_by_the_name_while_a_checked_address_is_dialled(tmp_path: Path) -> None:
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A key and a certificate for hooks.example.test that nobody signed but itself."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
-         "-subj", "/CN=hooks.example.test", "-addext", "subjectAltName=DNS:hooks.example.test"],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
+    words = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=hooks.example.test",
+    ]
+    words += ["-addext", "subjectAltName=DNS:hooks.example.test", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(words, check=True, capture_output=True)
+    return key, certificate
+
+
+async def test_tls_goes_by_the_name_while_a_checked_address_is_dialled(certificate: tuple[Path, Path]) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate[1], certificate[0])
     names: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: names.append(name)
     receiver = Receiver()
     server = await asyncio.start_server(receiver._accept, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
-    trusting = ssl.create_default_context(cafile=str(certificate))
+    trusting = ssl.create_default_context(cafile=str(certificate[1]))
     try:
         async with courier(tls=trusting) as sender:
             assert (await send(sender, f"https://hooks.example.test:{port}/")).status == 200
