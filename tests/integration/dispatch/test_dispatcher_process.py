@@ -24,7 +24,7 @@ async def test_it_is_ready_once_nats_is_there_and_ends_when_it_is_told_to(tmp_pa
             await process.says("namespace_opened")
             await eventually(lambda: process.get("/readyz") == 200, what="to be ready")
             assert process.measure("jetmill_dispatcher_namespaces") == 1
-            assert process.measure("jetmill_dispatcher_connected") == 1
+            assert process.measure("jetmill_nats_connected") == 1
             process.send(signal.SIGTERM)
             assert await process.wait() == 0
             assert process.find("dispatcher_stopped") is not None

@@ -5,37 +5,39 @@ observed and opens none, so that no packet leaves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TypeVar
 
-import httpcore
 import pytest
 
 from jetmill.errors import InputError
 from jetmill_operator.dispatch.address import AddressPolicy
 from jetmill_operator.dispatch.courier import Courier, Request, SendError
-from jetmill_operator.dispatch.guard import DeniedError, Guard
+from jetmill_operator.dispatch.guard import DeniedError, Guard, dial_address
 from jetmill_operator.dispatch.resolver import Resolver
 from support.hosts import ALLOWED, LITERALS, NAMES
 from support.nameserver import NameServer
 from support.receiver import Receiver, reply
 
 pytestmark = pytest.mark.integration
+P = TypeVar("P", bound=asyncio.Protocol)
 
 
-class Dialled(httpcore.AsyncNetworkBackend):
+class Dialled:
     """Notes what is to be connected to, and refuses; addresses in `through` are really connected to."""
 
     def __init__(self, *, through: Iterable[str] = ()) -> None:
         self.addresses: list[str] = []
         self._through = frozenset(through)
-        self._real = httpcore.AnyIOBackend()
 
-    async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
-        self.addresses.append(host)
-        if host in self._through:
-            return await self._real.connect_tcp(host, port, *args, **options)
-        raise httpcore.ConnectError("observed")
+    async def __call__(
+        self, make: Callable[[], P], address: str, port: int, *, tls: ssl.SSLContext | None, name: str
+    ) -> P:
+        self.addresses.append(address)
+        if address in self._through:
+            return await dial_address(make, address, port, tls=tls, name=name)
+        raise OSError("observed")
 
 
 @pytest.fixture

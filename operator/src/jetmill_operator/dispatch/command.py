@@ -33,6 +33,7 @@ def dispatcher(
 ) -> None:
     """Route events and deliver Webhooks until told to stop; all other settings come from the environment."""
     from jetmill.log import configure
+    from jetmill.worker.worker import find_loop_factory
     from jetmill_operator.dispatch.process import Dispatcher
     from jetmill_operator.dispatch.settings import settings_from_env
 
@@ -54,7 +55,9 @@ def dispatcher(
         return await Dispatcher(settings).run()
 
     try:
-        raise typer.Exit(asyncio.run(command()))
+        with asyncio.Runner(loop_factory=find_loop_factory()) as runner:
+            status = runner.run(command())
     except KeyboardInterrupt as err:
         sys.stderr.write("\n")
         raise typer.Exit(Exit.INTERRUPTED) from err
+    raise typer.Exit(status)

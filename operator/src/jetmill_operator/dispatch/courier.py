@@ -1,29 +1,27 @@
-"""Sending one request, whatever the receiver does: one deadline for all of it, a bound on what is read, no redirect.
+"""Sending one request, whatever the receiver does: one deadline for all of it, a bound on what is read, no redirect, no
+proxy.
 
-It speaks through httpcore, the engine of httpx, for the check of addresses has to stand where the connection is made
-(`guard.py`). Proxies of the environment are never asked: httpcore knows none.
+Connections are kept for a moment, each Webhook's its own. One that its receiver closed just when it was used again is
+replaced at once: a delivery may come twice, its id says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import httpcore
 import httpx
 
 from jetmill.errors import InputError, JetmillError
+from jetmill_operator.dispatch.exchange import Answer, BadAnswerError, BrokenError, Connection
 from jetmill_operator.dispatch.guard import DeniedError, Guard
 
-KEPT_BYTES = 4_096
-"""Of an answer's body."""
-READ_BYTES = 65_536
-"""An answer that is longer is not read to its end; its connection is closed."""
-KEPT_HEADER_CHARACTERS, KEPT_HEADERS = 1_024, 32
 IDLE_SECONDS = 3.0
-"""For so long a connection is kept: shorter than servers do, so that none is closed just when it is used."""
+"""For so long a connection is kept: shorter than servers do, so that few are closed just when they are used."""
+_USUAL = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,38 +34,25 @@ class Request:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    truncated: bool
-
-
 class SendError(JetmillError):
     """No answer came; the message says why, and names no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes, in the parts that httpcore wants."""
+    """Where a request goes."""
 
-    scheme: bytes
-    host: bytes
-    port: int | None
+    scheme: str
+    host: str
+    """As DNS writes it; an address of IPv6 without brackets."""
+    port: int
     path: bytes
 
     @property
-    def authority(self) -> bytes:
+    def authority(self) -> str:
         """The Host header."""
-        host = b"[%b]" % self.host if b":" in self.host else self.host
-        return host if self.port is None else b"%b:%d" % (host, self.port)
-
-    def to_url(self) -> httpcore.URL:
-        """The address for httpcore."""
-        return httpcore.URL(scheme=self.scheme, host=self.host, port=self.port, target=self.path)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _USUAL[self.scheme] else f"{host}:{self.port}"
 
 
 class Courier:
@@ -79,60 +64,95 @@ class Courier:
         *,
         schemes: Iterable[str],
         ports: Iterable[int] = (),
-        ssl_context: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._guard = guard
         self._schemes = frozenset(schemes)
         self._ports = frozenset(ports)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context,
-            max_connections=None,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=guard,
-        )
+        self._tls = tls
+        self._idle: dict[tuple[str, str, int], deque[Connection]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
 
     async def send(self, request: Request, *, timeout_seconds: float) -> Answer:
         """Send and read the answer, all within `timeout_seconds`; SendError, DeniedError, InputError for the URL."""
         target = self.check(request.url)
+        data = encode_request(request, target)
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._exchange(request, target)
+                return await self._exchange(target, data)
         except TimeoutError as err:
             raise SendError(f"no whole answer within {timeout_seconds:g} s") from err
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as err:
-            raise SendError(_explain(err)) from err
+        except (BrokenError, BadAnswerError) as err:
+            raise SendError(err.message) from err
+        except OSError as err:
+            raise SendError(f"it cannot be connected to: {err}") from err
 
     def check(self, url: str) -> Target:
         """The parts of an address; InputError for one that is none, DeniedError for a scheme or port by policy."""
         target = parse_url(url)
-        scheme = target.scheme.decode()
-        if scheme not in self._schemes:
+        if target.scheme not in self._schemes:
             cure = "use https, or have an administrator allow it (JETMILL_DISPATCH_SCHEMES)"
-            raise DeniedError(f"{scheme} is not allowed", cure=cure)
-        port = target.port or (443 if scheme == "https" else 80)
-        if self._ports and port not in self._ports:
+            raise DeniedError(f"{target.scheme} is not allowed", cure=cure)
+        if self._ports and target.port not in self._ports:
             cure = "use another one, or have an administrator allow it (JETMILL_DISPATCH_PORTS)"
-            raise DeniedError(f"port {port} is not allowed", cure=cure)
+            raise DeniedError(f"port {target.port} is not allowed", cure=cure)
         return target
 
     async def close(self) -> None:
         """Close what is open."""
-        await self._pool.aclose()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for kept in self._idle.values():
+            for connection in kept:
+                connection.close()
+        self._idle.clear()
 
-    async def _exchange(self, request: Request, target: Target) -> Answer:
-        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in request.headers.items()]
-        headers += [(b"host", target.authority), (b"content-length", b"%d" % len(request.body))]
-        sent = httpcore.Request(request.method, target.to_url(), headers=headers, content=request.body)
-        response = await self._pool.handle_async_request(sent)
-        try:
-            kept, size = bytearray(), 0
-            async for chunk in response.aiter_stream():
-                kept += chunk[: KEPT_BYTES - len(kept)]
-                size += len(chunk)
-                if size > READ_BYTES:
-                    break
-        finally:
-            await response.aclose()
-        return Answer(response.status, _keep_headers(response.headers), bytes(kept), truncated=size > len(kept))
+    async def _exchange(self, target: Target, data: bytes) -> Answer:
+        place = (target.scheme, target.host, target.port)
+        kept = self._take(place)
+        if kept is not None:
+            try:
+                return self._keep(place, kept, await kept.ask(data))
+            except BrokenError as err:
+                if err.begun:
+                    raise
+        tls = self._find_tls() if target.scheme == "https" else None
+        connection = await self._guard.connect(Connection, target.host, target.port, tls=tls)
+        return self._keep(place, connection, await connection.ask(data))
+
+    def _find_tls(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+    def _take(self, place: tuple[str, str, int]) -> Connection | None:
+        kept = self._idle.get(place)
+        while kept:
+            connection = kept.pop()  # the one that was used last
+            if connection.usable:
+                return connection
+        return None
+
+    def _keep(self, place: tuple[str, str, int], connection: Connection, answer: Answer) -> Answer:
+        if connection.usable:
+            loop = asyncio.get_running_loop()
+            connection.idle_since = loop.time()
+            self._idle.setdefault(place, deque()).append(connection)
+            if self._sweeper is None:
+                self._sweeper = loop.call_later(IDLE_SECONDS, self._sweep)
+        return answer
+
+    def _sweep(self) -> None:
+        """Close what was not used for a while."""
+        self._sweeper = None
+        loop = asyncio.get_running_loop()
+        for place, kept in list(self._idle.items()):
+            while kept and (not kept[0].usable or loop.time() - kept[0].idle_since >= IDLE_SECONDS):
+                kept.popleft().close()
+            if not kept:
+                del self._idle[place]
+        if self._idle:
+            self._sweeper = loop.call_later(IDLE_SECONDS, self._sweep)
 
 
 def parse_url(url: str) -> Target:
@@ -141,32 +161,17 @@ def parse_url(url: str) -> Target:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError, ValueError) as err:
         raise InputError(f"the address cannot be read: {err}", field="url") from err
-    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.userinfo:
+    if parsed.scheme not in _USUAL or not parsed.raw_host or parsed.userinfo:
         raise InputError("an address is https://host/path", field="url")
-    return Target(parsed.raw_scheme, parsed.raw_host, parsed.port, parsed.raw_path)
+    port = _USUAL[parsed.scheme] if parsed.port is None else parsed.port
+    return Target(parsed.scheme, parsed.raw_host.decode("ascii"), port, parsed.raw_path)
 
 
-def _keep_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    kept: dict[str, str] = {}
-    for name, value in raw:
-        if len(kept) >= KEPT_HEADERS:
-            break
-        text = value.decode("latin-1")[:KEPT_HEADER_CHARACTERS]
-        key = name.decode("latin-1").lower()[:128]
-        kept[key] = f"{kept[key]}, {text}" if key in kept else text
-    return kept
-
-
-def _explain(err: Exception) -> str:
-    kind = {
-        httpcore.ConnectError: "it cannot be connected to",
-        httpcore.ConnectTimeout: "it cannot be connected to in time",
-        httpcore.ReadError: "the connection broke",
-        httpcore.WriteError: "the connection broke",
-        httpcore.RemoteProtocolError: "what it answers is no HTTP",
-        httpcore.LocalProtocolError: "the request is no HTTP",
-    }.get(type(err), "the connection broke")
-    said = str(err).strip()
-    if said.startswith("Server disconnected"):  # httpcore takes it for a breach of the protocol
-        kind = "the connection broke"
-    return f"{kind}: {said}" if said else kind
+def encode_request(request: Request, target: Target) -> bytes:
+    """A request as it goes over the wire; InputError for a header that would break it. Pure."""
+    headers = {"host": target.authority, **request.headers, "content-length": str(len(request.body))}
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    if any(line.count("\n") != 1 or line.count("\r") != 1 or "\0" in line for line in lines):
+        raise InputError("a header holds the end of a line", field="headers")
+    head = b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), target.path)
+    return head + "".join(lines).encode("latin-1", "replace") + b"\r\n" + request.body

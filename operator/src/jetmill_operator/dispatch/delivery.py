@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,9 +30,10 @@ from jetmill.protocol.record import ErrorInfo
 from jetmill.protocol.state import Reason
 from jetmill.worker.context import current
 from jetmill.worker.outcome import Failure, FailureError
-from jetmill_operator.dispatch.courier import Answer, Request, SendError
+from jetmill_operator.dispatch.courier import Request, SendError
 from jetmill_operator.dispatch.envelope import build_request
 from jetmill_operator.dispatch.event import decode_attributes
+from jetmill_operator.dispatch.exchange import Answer
 from jetmill_operator.dispatch.guard import DeniedError
 from jetmill_operator.dispatch.hook import Hook, Hooks
 from jetmill_operator.dispatch.secret import SecretError, Secrets
@@ -49,6 +51,10 @@ class _Try:
     """µs since the epoch."""
 
 
+Attempts = Counter[tuple[str, str, str]]
+"""Attempts of this process by namespace, Webhook and result: delivered or failed."""
+
+
 class Deliverer:
     """Delivers for one namespace. `share` gives the part of a Webhook's rate that is this dispatcher's."""
 
@@ -60,11 +66,13 @@ class Deliverer:
         namespace: str,
         share: Callable[[], float] = lambda: 1.0,
         on_turn: Callable[[Hook], None] = lambda _hook: None,
+        attempts: Attempts | None = None,
     ) -> None:
         self._hooks = hooks
         self._secrets = secrets
         self._namespace = namespace
         self._share = share
+        self._attempts: Attempts = Counter() if attempts is None else attempts
         self._on_turn = on_turn
         """Hears when the circuit of an endpoint is to open, or the endpoint is to be disabled."""
 
@@ -132,6 +140,7 @@ class Deliverer:
 
     def _note(self, tried: _Try, log: AttemptLog, *, delivered: bool, verdict: Verdict = Verdict.FAILED) -> None:
         hook, now = tried.hook, time.time_ns() // 1000
+        self._attempts[self._namespace, hook.name, "delivered" if delivered else "failed"] += 1
         hook.seen.add(
             LastDelivery(id=tried.delivery_id, time=now, delivered=delivered, status=log.status, error=log.error)
         )

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import math
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 import msgspec
 import structlog
@@ -24,7 +25,7 @@ from jetmill.protocol.event import Event, encode_event
 from jetmill.worker.resource import Resources
 from jetmill.worker.service import Service, StopReason
 from jetmill.worker.settings import WorkerSettings
-from jetmill_operator.dispatch.delivery import Deliverer, Handlers
+from jetmill_operator.dispatch.delivery import Attempts, Deliverer, Handlers
 from jetmill_operator.dispatch.hook import Hook, Hooks
 from jetmill_operator.dispatch.secret import Secrets
 from jetmill_operator.policy.endpoint import Phase, Seen, begin_state, find_phase, fold
@@ -47,6 +48,8 @@ class DeskOptions:
     grace_seconds: float
     pod: str = ""
     round_seconds: float = ROUND_SECONDS
+    attempts: Attempts = field(default_factory=Counter)
+    """Counts what is sent, for the whole process."""
 
 
 class Desk:
@@ -65,6 +68,7 @@ class Desk:
             namespace=bus.subjects.namespace,
             share=lambda: 1 / self._dispatchers,
             on_turn=self._turn,
+            attempts=options.attempts,
         )
         self.service: Service | None = None
         """The worker, while there is one."""

@@ -4,81 +4,78 @@
  host ─▶ resolve ─▶ each address allowed? ─ one is not ─▶ DeniedError, nothing is dialled
                               │ all are
                               ▼
-                        dial them in order; TLS and Host go by the name
+                        dial them in order; TLS goes by the name
 ```
 
-It is httpcore's network backend, beneath TLS and HTTP: whatever is asked above, nothing else can open a socket. Between
-check and connect no name is looked up again, so an answer that changes (DNS rebinding) changes nothing.
+It stands where connections are made, beneath TLS and HTTP: whatever is asked above, nothing else opens a socket.
+Between check and connect no name is looked up again, so an answer that changes (DNS rebinding) changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
-
-import httpcore
+import ssl
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from jetmill.errors import JetmillError
 from jetmill_operator.dispatch.address import AddressPolicy
 from jetmill_operator.dispatch.resolver import Resolve
 
 CONNECT_SECONDS = 10.0
-"""For one address; the next one may answer."""
+"""For one address, TLS included; the next one may answer."""
+P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class DeniedError(JetmillError):
     """An address, port or scheme that the policy does not allow."""
 
 
-class Guard(httpcore.AsyncNetworkBackend):
-    """Opens connections; `dial` does so to an address, as httpcore's own backend does."""
+class Dial(Protocol):
+    """Connects to an address, which is no name; OSError."""
 
-    def __init__(
-        self, policy: AddressPolicy, resolve: Resolve, *, dial: httpcore.AsyncNetworkBackend | None = None
-    ) -> None:
+    async def __call__(
+        self, make: Callable[[], P], address: str, port: int, *, tls: ssl.SSLContext | None, name: str
+    ) -> P:
+        """Give the protocol that was made, connected; with `tls` the certificate has to be that of `name`."""
+        ...
+
+
+async def dial_address(make: Callable[[], P], address: str, port: int, *, tls: ssl.SSLContext | None, name: str) -> P:
+    """Connect by the event loop."""
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.create_connection(
+        make, address, port, ssl=tls, server_hostname=name if tls is not None else None
+    )
+    return protocol
+
+
+class Guard:
+    """Opens connections, for every endpoint."""
+
+    def __init__(self, policy: AddressPolicy, resolve: Resolve, *, dial: Dial = dial_address) -> None:
         self._policy = policy
         self._resolve = resolve
-        self._dial = dial or httpcore.AnyIOBackend()
+        self._dial = dial
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to a checked address of a host; DeniedError, httpcore.ConnectError."""
-        addresses = await self._find_addresses(host, port)
-        last: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in addresses:
+    async def connect(self, make: Callable[[], P], host: str, port: int, *, tls: ssl.SSLContext | None) -> P:
+        """Connect to a checked address of a host; DeniedError, OSError."""
+        last: OSError = OSError(f"{host} has no address")
+        for address in await self._find_addresses(host, port):
             try:
-                return await self._dial.connect_tcp(
-                    address, port, timeout or CONNECT_SECONDS, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as err:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    return await self._dial(make, address, port, tls=tls, name=host)
+            except TimeoutError:
+                last = OSError(f"{address} does not answer within {CONNECT_SECONDS:g} s")
+            except OSError as err:
                 last = err
         raise last
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the same
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
-    ) -> httpcore.AsyncNetworkStream:
-        """Never."""
-        raise DeniedError(f"{path}: a Webhook is sent over TCP")
-
-    async def sleep(self, seconds: float) -> None:
-        """See httpcore."""
-        await asyncio.sleep(seconds)
 
     async def _find_addresses(self, host: str, port: int) -> list[str]:
         try:
             addresses = await self._resolve(host, port)
-        except (OSError, UnicodeError) as err:
-            raise httpcore.ConnectError(f"{host} cannot be looked up: {err}") from err
+        except UnicodeError as err:
+            raise OSError(f"{host} cannot be looked up: {err}") from err
         for address in addresses:
             fault = self._policy.find_fault(address)
             if fault is not None:

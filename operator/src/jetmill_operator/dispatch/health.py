@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from jetmill.bus.ports import Trunk
 from jetmill.metric import find_version
 from jetmill_operator.dispatch.branch import Branches
+from jetmill_operator.dispatch.delivery import Attempts
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -34,6 +36,7 @@ class Health:
     def __init__(self) -> None:
         self.trunk: Trunk | None = None
         self.branches: Branches | None = None
+        self.attempts: Attempts = Counter()
         self._beat = time.monotonic()
 
     async def beat(self) -> None:
@@ -55,13 +58,19 @@ class Health:
 
     def collect(self) -> Iterator[Metric]:
         """What a scrape gets."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        yield InfoMetricFamily(
-            "jetmill_dispatcher_build", "The dispatcher's version", value={"version": find_version()}
-        )
+        version = GaugeMetricFamily("jetmill_build_info", "Versions", labels=["version"])
+        version.add_metric([find_version()], 1.0)
+        yield version
         connected = self.trunk is not None and self.trunk.connected
-        yield GaugeMetricFamily("jetmill_dispatcher_connected", "1: connected to NATS", value=float(connected))
+        yield GaugeMetricFamily("jetmill_nats_connected", "1 while there is a connection", value=float(connected))
+        attempts = CounterMetricFamily(
+            "jetmill_webhook_attempts", "Requests that ended", labels=["namespace", "webhook", "result"]
+        )
+        for labels, count in list(self.attempts.items()):
+            attempts.add_metric(labels, count)
+        yield attempts
         namespaces = [] if self.branches is None else self.branches.namespaces
         yield GaugeMetricFamily("jetmill_dispatcher_namespaces", "Namespaces that it serves", value=len(namespaces))
         families = {

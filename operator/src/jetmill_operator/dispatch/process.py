@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 
 import structlog
@@ -21,6 +22,7 @@ from jetmill_operator.cluster.ports import JOB, WEBHOOK, Cluster
 from jetmill_operator.dispatch.address import AddressPolicy
 from jetmill_operator.dispatch.branch import Branches, FindNamespaces, Work
 from jetmill_operator.dispatch.courier import Courier
+from jetmill_operator.dispatch.delivery import Attempts
 from jetmill_operator.dispatch.desk import Desk, DeskOptions
 from jetmill_operator.dispatch.guard import Guard
 from jetmill_operator.dispatch.health import Health
@@ -47,6 +49,8 @@ class Office:
     def __init__(self, settings: DispatchSettings, read_secret: ReadSecret) -> None:
         self._settings = settings
         self._secrets = Secrets(read_secret)
+        self.attempts: Attempts = Counter()
+        """What was sent, for the metrics."""
         self._resolver = Resolver()
         self._guard = Guard(AddressPolicy(allow=settings.allow, deny=settings.deny), self._resolver.resolve)
 
@@ -57,7 +61,9 @@ class Office:
         connection = settings.connection.updated(namespace=bus.subjects.namespace)
         if bus.subjects.namespace in settings.accounts:
             connection = connection.updated(user=build_options(connection.bus_options(), bus.subjects.namespace).user)
-        options = DeskOptions(connection, grace_seconds=settings.grace_seconds, pod=settings.pod)
+        options = DeskOptions(
+            connection, grace_seconds=settings.grace_seconds, pod=settings.pod, attempts=self.attempts
+        )
         return {
             "transitions": TransitionPublisher(bus),
             "workers": WorkerWatch(bus),
@@ -122,7 +128,7 @@ class Dispatcher:
                 self._health.trunk = trunk
                 office = Office(self._settings, read_from(cluster))
                 branches = Branches(trunk.open, find_namespaces(self._settings, cluster), office.hire)
-                self._health.branches = branches
+                self._health.branches, self._health.attempts = branches, office.attempts
                 try:
                     await run_until_first_ends(branches.run(), self._stop.wait())
                 finally:

@@ -77,19 +77,21 @@ class Window:
     """The latest attempts of one endpoint in one dispatcher."""
 
     _ends: deque[tuple[int, bool]] = field(default_factory=deque)
+    _failed: int = 0
 
     def add(self, time: int, *, delivered: bool) -> bool:
         """Take an attempt that ended at `time` (µs); tell whether by now so many failed that the circuit is to open."""
         ends = self._ends
         ends.append((time, delivered))
+        self._failed += not delivered
         while ends[0][0] < time - WINDOW_SECONDS * _SECOND:
-            ends.popleft()
-        failed = sum(not good for _, good in ends)
-        return not delivered and len(ends) >= FEWEST and failed >= FAILED_SHARE * len(ends)
+            self._failed -= not ends.popleft()[1]
+        return not delivered and len(ends) >= FEWEST and self._failed >= FAILED_SHARE * len(ends)
 
     def clear(self) -> None:
         """Begin anew: the circuit has opened."""
         self._ends.clear()
+        self._failed = 0
 
 
 def find_phase(state: EndpointState, now: int) -> Phase:

@@ -137,7 +137,7 @@ class Worker:
         configure_logging(self.settings.log_format, self.settings.log_level)
         log = get_logger()
         try:
-            with asyncio.Runner(loop_factory=_find_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=find_loop_factory()) as runner:
                 return runner.run(self._run())
         except ConfigError as err:
             log.error("worker_failed", error=str(err))
@@ -212,7 +212,8 @@ def _exit_stalled() -> None:
     os._exit(EXIT_STALLED)
 
 
-def _find_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def find_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed; None: asyncio's own."""
     try:
         uvloop = importlib.import_module("uvloop")
     except ImportError:
