@@ -37,7 +37,7 @@ async def test_what_happens_while_the_gateway_is_away_is_shown_when_it_is_back(
         await opened.__aexit__(None, None, None)
 
 
-@pytest.mark.parametrize("path", ["", "jobs", "dead", "workers"])
+@pytest.mark.parametrize("path", ["", "jobs", "dead", "workers", "schedules", "events", "webhooks"])
 async def test_a_page_that_the_gateway_cannot_answer_says_why_and_recovers(
     stage: Stage, cluster: LocalCluster, window_on: Open, path: str
 ) -> None:
@@ -53,7 +53,8 @@ async def test_a_page_that_the_gateway_cannot_answer_says_why_and_recovers(
 
         window.allowed.append("503")
         await window.page.route("**/api/v1/jobs**", refuse)
-        for name in ("stats", "groups", "deadletters", "count"):
+        refusing = ("stats", "groups", "deadletters", "count", "events", "webhooks", "declarations/*s")
+        for name in refusing:
             await window.page.route(f"**/api/v1/{name}**", refuse)
         await window.open(path)
         await window.find(".content h1")

@@ -17,6 +17,9 @@ PAGES = {
     "": "Overview",
     "jobs": "Jobs",
     "declarations": "Declarations",
+    "schedules": "Schedules",
+    "events": "Events",
+    "webhooks": "Webhooks",
     "workers": "Workers",
     "dead": "Dead letters",
     "settings": "Settings",
@@ -39,6 +42,7 @@ async def fill(stage: Stage) -> None:
     handles += [await stage.client.enqueue("charge", {"card": card}, max_retries=0) for card in ("4711", "4712")]
     await stage.client.enqueue("import-orders", {"lines": 3})
     await stage.client.enqueue("send-email", {"to": "later@example.com"}, delay=3600)
+    await stage.client.publish("order.placed", {"customer": "Ada", "lines": ["a very long line"] * 20}, subject="4711")
 
     async def settled() -> bool:
         return all([(await handle.status()).final for handle in handles])
@@ -76,6 +80,12 @@ async def test_every_page_without_data(local: RunningGateway, window_on: Open) -
         await window.see("No job yet")
         await window.open("dead")
         await window.see("Nothing has failed for good")
+        await window.open("schedules")
+        await window.see("No schedule is declared in this namespace")
+        await window.open("events")
+        await window.see("No event yet")
+        await window.open("webhooks")
+        await window.see("No webhook is declared in this namespace")
         await window.open("workers")
         await window.see("No worker is present")
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import psutil
 
@@ -115,6 +120,33 @@ class Dev:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         await soon(self._reader)
+
+
+async def start_dev(folder: Path, *options: str) -> Dev:
+    """Start it on a folder; whoever does closes it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "jetmill",
+        "dev",
+        str(folder),
+        *options,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("JETMILL_", "NATS_"))},
+    )
+    return Dev(process)
+
+
+@asynccontextmanager
+async def run_dev(folder: Path, *options: str) -> AsyncIterator[Dev]:
+    """It runs until the block ends."""
+    dev = await start_dev(folder, *options)
+    try:
+        yield dev
+    finally:
+        await dev.close()
 
 
 def _command(process: psutil.Process) -> list[str]:

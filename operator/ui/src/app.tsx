@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { Broken, Waiting } from "./part/empty";
 import { Icon } from "./part/icon";
 import { Keys } from "./part/keys";
@@ -22,6 +23,11 @@ export const keysOpen = signal(false);
 
 function Side() {
   const here = computed(() => path.value.split("/")[0] ?? "");
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    // on a narrow screen the list runs out of sight sideways
+    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [here.value]);
   return (
     <aside class="side">
       <a class="brand" href={href("")}>
@@ -29,7 +35,7 @@ function Side() {
         Jetmill
       </a>
       <nav aria-label="Pages">
-        <ul>
+        <ul ref={list}>
           {PLACES.map((place) => (
             <li key={place.path}>
               <a

@@ -10,6 +10,7 @@ export interface Filter {
   state: State[];
   reason: string[];
   label: string[];
+  schedule: string;
   user: string;
   error: string;
   errorGroup: string;
@@ -18,7 +19,7 @@ export interface Filter {
   sort: string;
 }
 
-const TEXTS = ["user", "error", "errorGroup", "createdAfter", "createdBefore"] as const;
+const TEXTS = ["schedule", "user", "error", "errorGroup", "createdAfter", "createdBefore"] as const;
 
 export const SORTS: Record<string, string> = {
   "-created": "Newest first",
@@ -33,6 +34,7 @@ export function parseFilter(params: URLSearchParams): Filter {
     state: params.getAll("state").filter((state): state is State => known.has(state)),
     reason: params.getAll("reason").filter(Boolean),
     label: params.getAll("label").filter((label) => label.includes("=")),
+    schedule: params.get("schedule") ?? "",
     user: params.get("user") ?? "",
     error: params.get("error") ?? "",
     errorGroup: params.get("errorGroup") ?? "",
@@ -98,6 +100,7 @@ export function parseWords(text: string, before: Filter): Filter {
     else if (name === "state" && (STATES as string[]).includes(value)) add(filter.state as string[], value);
     else if (name === "reason" && value) add(filter.reason, value);
     else if (name === "label" && value.includes("=")) add(filter.label, value);
+    else if (name === "schedule" && value) filter.schedule = value;
     else if (name === "user" && value) filter.user = value;
     else if (name === "error" && value) filter.error = value;
     else if (name === "since" && value) filter.createdAfter = value;

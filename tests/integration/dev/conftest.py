@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from support.dev import TASKS, Dev, declare
+from support.dev import TASKS, Dev, declare, start_dev
 
 
 @pytest.fixture
@@ -27,19 +24,7 @@ async def start(folder: Path) -> AsyncIterator[Callable[..., Awaitable[Dev]]]:
     started: list[Dev] = []
 
     async def start(*options: str) -> Dev:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "jetmill",
-            "dev",
-            str(folder),
-            *options,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={name: value for name, value in os.environ.items() if not name.startswith(("JETMILL_", "NATS_"))},
-        )
-        started.append(Dev(process))
+        started.append(await start_dev(folder, *options))
         return started[-1]
 
     yield start

@@ -117,7 +117,9 @@ class Folder:
 
     def find_file(self, kind: Kind, namespace: str, name: str) -> str | None:
         """The file (with its line) that declares an object, as it is in force; None: none does."""
-        declared = self.declared.get(name) if kind == JOB and namespace == self._namespace else None
+        if namespace != self._namespace:
+            return None
+        declared = self.declared.get(name) if kind == JOB else self.objects.get((kind.name, name))
         return None if declared is None else f"{declared.document.file}:{declared.line}"
 
     async def _put(self, declared: Declared) -> None:

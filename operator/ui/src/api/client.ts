@@ -34,6 +34,11 @@ export class ProblemError extends Error {
   }
 }
 
+/** It is not there, or not for whoever asks. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ProblemError && error.status === 404;
+}
+
 export interface Answer<T> {
   body: T;
   /** The ledger sequence that a change returned; 0 if it named none. */

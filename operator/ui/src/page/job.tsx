@@ -353,7 +353,7 @@ function Facts({ job }: { job: Job }) {
           {job.timeoutSeconds && <><dt>Time limit</dt><dd>{span(job.timeoutSeconds * 1000)}</dd></>}
           {job.startBy && <><dt>Start by</dt><dd><Clock at={job.startBy} /></dd></>}
           {job.concurrencyKey && <><dt>One at a time</dt><dd class="mono small">{job.concurrencyKey}</dd></>}
-          {job.schedule && <><dt>Schedule</dt><dd>{job.schedule}</dd></>}
+          {job.schedule && <><dt>Schedule</dt><dd><a href={href(`schedules/${job.schedule}`)}>{job.schedule}</a></dd></>}
           {job.trace && <><dt>Trace</dt><dd class="mono small">{job.trace.split("-")[1] ?? job.trace} <Copy text={job.trace} label="Copy the traceparent" /></dd></>}
           {labels.length > 0 && (
             <>

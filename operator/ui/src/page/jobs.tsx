@@ -270,6 +270,7 @@ function FilterBar({ filter }: { filter: Filter }) {
   const chips: [string, () => void][] = [
     ...filter.reason.map((reason): [string, () => void] => [`reason ${reason}`, () => set({ reason: filter.reason.filter((one) => one !== reason) })]),
     ...filter.label.map((label): [string, () => void] => [label, () => set({ label: filter.label.filter((one) => one !== label) })]),
+    ...(filter.schedule ? [[`schedule ${filter.schedule}`, () => set({ schedule: "" })] as [string, () => void]] : []),
     ...(filter.user ? [[`by ${filter.user}`, () => set({ user: "" })] as [string, () => void]] : []),
     ...(filter.error ? [[`error has “${filter.error}”`, () => set({ error: "" })] as [string, () => void]] : []),
     ...(filter.errorGroup ? [[`errors like “${filter.errorGroup}”`, () => set({ errorGroup: "" })] as [string, () => void]] : []),

@@ -43,7 +43,7 @@ export function Conditions({ conditions }: { conditions: Condition[] }) {
                 <td><b>{condition.type}</b></td>
                 <td><span class="state" data-tone={lookOf(condition)}>{condition.status}</span></td>
                 <td class="mono small">{condition.reason}</td>
-                <td class="soft">{condition.message}</td>
+                <td class="soft message">{condition.message}</td>
                 <td class="small"><Clock at={condition.lastTransitionTime} /></td>
               </tr>
             ))}

@@ -28,6 +28,7 @@ const SHAPES = {
   bolt: "M13 3L5 14h6l-1 7 8-11h-6z",
   plug: "M9 3v5M15 3v5M6 8h12v3a6 6 0 0 1-12 0zM12 17v4",
   leave: "M10 4H5v16h5M15 8l4 4-4 4M19 12H9",
+  send: "M21 3L10 14M21 3l-7 18-4-7-7-4z",
   keyboard: "M3 7h18v10H3zM7 11h.01M11 11h.01M15 11h.01M8 14h8",
 } as const;
 
