@@ -23,8 +23,7 @@ WATCHED: dict[Grant, str] = {
             "watch": "to hear of changes",
         }.items()
     },
-    ("jetmill.dev", "jobs", "patch"): "the finalizer",
-    ("jetmill.dev", "webhooks", "patch"): "the same",
+    **{("jetmill.dev", kind, "patch"): "the finalizer" for kind in ("jobs", "scheduledjobs", "webhooks")},
     ("jetmill.dev", "jobs/finalizers", "update"): "children that block their owner's deletion, if admission checks it",
     **{
         ("jetmill.dev", f"{kind}/status", "patch"): "conditions and counters"

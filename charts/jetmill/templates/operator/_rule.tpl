@@ -6,7 +6,7 @@
   resources: [jobs, scheduledjobs, webhooks]
   verbs: [get, list, watch]
 - apiGroups: [jetmill.dev] # the finalizer
-  resources: [jobs, webhooks]
+  resources: [jobs, scheduledjobs, webhooks]
   verbs: [patch]
 - apiGroups: [jetmill.dev]
   resources: [jobs/status, scheduledjobs/status, webhooks/status]
