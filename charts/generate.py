@@ -67,12 +67,13 @@ _STREAMS = (
     *("KV_jm_NS_jobs", "KV_jm_NS_workers", "KV_jm_NS_notes", "OBJ_jm_NS_payloads"),
 )
 """The streams of a namespace that are no queues."""
+_READ_BY_WORKERS = ("KV_jm_NS_jobs", "jm_NS_events")
 _DENIED = {
     "operator": [],
-    "worker": [f"$JS.API.CONSUMER.MSG.NEXT.{name}.*" for name in _STREAMS if name != "KV_jm_NS_jobs"],
+    "worker": [f"$JS.API.CONSUMER.MSG.NEXT.{name}.*" for name in _STREAMS if name not in _READ_BY_WORKERS],
     "producer": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS],
     "gateway": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS],
-    "dispatcher": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS if name != "jm_NS_events"],
+    "dispatcher": [f"$JS.API.STREAM.PURGE.{name}" for name in _STREAMS],
 }
 """What a star in place of one Job would allow beyond the queues."""
 

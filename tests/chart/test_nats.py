@@ -11,6 +11,7 @@ from pathlib import Path
 from signal import SIGHUP, SIGTERM
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from httpx import AsyncClient
@@ -23,6 +24,9 @@ from jetmill.client.declaration import Registry, job
 from jetmill.client.settings import ClientSettings
 from jetmill.errors import BusError, PermissionDeniedError
 from jetmill.ledger.verify import verify
+from jetmill.protocol.deadletter import DeadLetter, encode_dead_letter
+from jetmill.protocol.event import EventPattern
+from jetmill.protocol.record import ErrorInfo
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import State
 from jetmill.worker import Worker, WorkerSettings
@@ -178,12 +182,36 @@ async def test_a_gateway_is_refused_nothing_that_it_needs(
         )
         assert sent.status_code < 300, sent.text
         await soon(hear(heard, "news"))
+        await look_after_events(client, shop)
         cancelled = await client.post(f"{where}/cancel", params={"namespace": "shop"})
         assert cancelled.status_code < 300, cancelled.text
         await eventually(lambda: listed(client, "shop", made.json()["id"]))
         assert not await listed(client, "billing", made.json()["id"])
         assert (await client.get("/readyz")).status_code == 200
     assert "Violation" not in server.log[before:], server.log[before:]
+
+
+async def look_after_events(client: httpx.AsyncClient, shop: Bus) -> None:
+    """Publish, search, and settle what a subscription gave up."""
+    query = {"namespace": "shop"}
+    made = await client.post("/api/v1/events", json={"type": "order.placed", "data": {"n": 1}}, params=query)
+    assert made.status_code == 201, made.text
+    seq = made.json()["seq"]
+    await shop.subscriptions.apply("mails", patterns=[EventPattern("order.*")])
+    letter = DeadLetter(
+        subscription="mails",
+        seq=seq,
+        attempts=1,
+        error=ErrorInfo(type="ValueError", message="no"),
+        event=(await shop.events.read(start=seq))[0].data,
+    )
+    await shop.subscriptions.bury("mails", seq, encode_dead_letter(letter))
+    for path in ("/api/v1/events", f"/api/v1/events/{seq}", "/api/v1/events/dead", "/api/v1/subscriptions"):
+        answer = await client.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+    asked = {"subscription": "mails", "seq": seq, "action": "retry"}
+    assert (await client.post("/api/v1/events/dead", json=asked, params=query)).status_code == 204
+    assert (await client.delete("/api/v1/subscriptions/mails", params=query)).status_code == 204
 
 
 async def test_a_dispatcher_is_refused_nothing_that_it_needs(

@@ -15,9 +15,11 @@ from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus, Message
 from jetmill.client.client import Client
 from jetmill.client.declaration import Registry, job
+from jetmill.client.handling import on
 from jetmill.client.settings import ClientSettings
 from jetmill.errors import BusError, PermissionDeniedError
 from jetmill.ledger.verify import verify
+from jetmill.protocol.event import Event
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import State
 from jetmill.worker import Worker, WorkerSettings
@@ -120,6 +122,34 @@ async def test_a_worker_and_a_client_are_refused_nothing_that_they_need(server: 
     assert await admin.presence.all() == []
     assert not (await verify(admin)).violations
     assert "Violation" not in server.log[before:], server.log[before:]
+
+
+async def test_events_are_handled_subscribed_to_and_read_by_those_who_may(server: NatsServer, admin: Bus) -> None:
+    """A worker's handler that fails for good, and a client that subscribes both ways and reads again."""
+    registry = make_registry(asyncio.Event())
+    heard: list[Event] = []
+
+    @on("order.*", name="worker-side", retry=0, registry=registry)
+    async def fail(event: Event) -> None:
+        raise ValueError("no such thing")
+
+    async def take(event: Event) -> None:
+        heard.append(event)
+
+    settings = WorkerSettings(connection=settings_of(server, "worker"), jobs=(JOB,))
+    before = len(server.log)
+    async with (
+        Worker(settings=settings, registry=registry),
+        Client(settings_of(server, "client"), registry=Registry()) as client,
+        await client.subscribe("order.*", take),
+        await client.subscribe("order.*", take, durable="client-side", start="all"),
+    ):
+        await client.publish("order.placed", {"n": 1})
+        await eventually(lambda: len(heard) == 2)
+        await eventually(lambda: admin.subscriptions.dead("worker-side"))
+        assert [event.data async for event in client.events.read("order.*")] == [{"n": 1}]
+    assert "Violation" not in server.log[before:], server.log[before:]
+    await admin.subscriptions.remove("worker-side")
 
 
 async def test_an_autoscaler_is_refused_nothing_that_it_needs(server: NatsServer, admin: Bus) -> None:

@@ -62,12 +62,7 @@ async def ask(
     namespaced = path.startswith("/api/v1/") and _has_namespace(path, method)
     query = QUERIES.get(path, {}) | ({"namespace": namespace} if namespaced else {})
     asset = next((file.name for file in (FOLDER / "assets").glob("*.js")), "none")
-    given = (
-        {"name": asset}
-        if path.startswith("/assets/")
-        else {"job_id": job_id, "seq": "1", "name": "mail", "job": "mail"}
-    )
-    given = {"job_id": job_id, "delivery": delivery, "name": "mail", "job": "mail"}
+    given = {"job_id": job_id, "delivery": delivery, "seq": "1", "name": "mail", "job": "mail"}
     if path.startswith("/assets/"):
         given = {"name": asset}
     async with gateway.client(who) as client:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +94,19 @@ def test_an_expression_that_fits_no_event_is_said_once() -> None:
         for _ in range(3):
             expression.matches(make_event())
     assert [entry["event"] for entry in logs] == ["expression_failed"]
+
+
+def test_every_filter_of_the_guide_is_one() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
+    table = guide.partition("| expression | true of |")[2].partition("\n\n")[0]
+    expressions = re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE)
+    assert len(expressions) >= 6
+    for text in expressions:
+        expression = compile_expression(text)
+        event = make_event(amount=150, coupon="X", lines=[{"count": 11}], job="mail")
+        event["event"] |= {"time": "2026-11-26T04:30:00Z", "user": "ada"}
+        expression.matches(event)
+        assert expression.failures == 0, text
 
 
 def find_position(text: str) -> Position | None:

@@ -14,8 +14,8 @@ same work twice without harm.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 import structlog
 
@@ -35,6 +35,15 @@ class Work(Protocol):
 
     async def run(self) -> None:
         """Go on until cancelled."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A work that counts something, for Prometheus."""
+
+    def counts(self) -> Mapping[str, int]:
+        """By the names of `jetmill_operator.dispatch.health.COUNTERS`."""
         ...
 
 
@@ -59,11 +68,20 @@ class Branches:
         self._hire = hire
         self._pause_seconds = pause_seconds
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+        self._works: dict[str, Mapping[str, Work]] = {}
 
     @property
     def namespaces(self) -> list[str]:
         """Where something is done now."""
         return sorted(self._tasks)
+
+    def counts(self) -> Iterator[tuple[str, str, int]]:
+        """What the works of each namespace have counted: namespace, name, how often. Begins anew with a namespace."""
+        for namespace, works in tuple(self._works.items()):
+            for work in works.values():
+                if isinstance(work, Counting):
+                    for name, count in work.counts().items():
+                        yield namespace, name, count
 
     async def run(self, *, look_seconds: float = LOOK_SECONDS) -> None:
         """Work until cancelled; then every work has settled what it had."""
@@ -82,7 +100,7 @@ class Branches:
             return
         await self._end(self._tasks.keys() - wanted)
         for namespace in sorted(wanted - self._tasks.keys()):
-            works = self._hire(self._open_bus(namespace))
+            works = self._works[namespace] = self._hire(self._open_bus(namespace))
             log.info("namespace_opened", namespace=namespace, works=sorted(works))
             self._tasks[namespace] = [
                 asyncio.create_task(self._keep(work, name, namespace), name=f"{name} of {namespace}")
@@ -91,6 +109,8 @@ class Branches:
 
     async def _end(self, namespaces: set[str]) -> None:
         tasks = [task for namespace in namespaces for task in self._tasks.pop(namespace)]
+        for namespace in namespaces:
+            self._works.pop(namespace, None)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

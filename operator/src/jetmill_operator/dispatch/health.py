@@ -21,6 +21,15 @@ STUCK_SECONDS = 30.0
 """A loop that has not turned for so long is stuck."""
 
 
+COUNTERS = {
+    "transitions_published": "Transitions of jobs that are stored as events, whoever of several was first",
+    "jobs_triggered": "Jobs that events have enqueued by a Job's triggers",
+    "events_unreadable": "Events that were no CloudEvents when somebody wanted to know more than their type",
+    "filter_failures": "Times that a filter of a trigger could not be asked of an event, which then does not fit",
+}
+"""What works count, by name: `jetmill_dispatcher_NAME_total`."""
+
+
 class Health:
     """The state of the process, filled in as it goes; read from the health server's thread."""
 
@@ -64,3 +73,10 @@ class Health:
         yield attempts
         namespaces = [] if self.branches is None else self.branches.namespaces
         yield GaugeMetricFamily("jetmill_dispatcher_namespaces", "Namespaces that it serves", value=len(namespaces))
+        families = {
+            name: CounterMetricFamily(f"jetmill_dispatcher_{name}", text, labels=["namespace"])
+            for name, text in COUNTERS.items()
+        }
+        for namespace, name, count in () if self.branches is None else self.branches.counts():
+            families[name].add_metric([namespace], count)
+        yield from families.values()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -57,6 +58,10 @@ class TransitionPublisher:
         self._checked = 0.0
         self.published = 0
         """Events that the server has taken since this one began, those that it had already included."""
+
+    def counts(self) -> Mapping[str, int]:
+        """For Prometheus."""
+        return {"transitions_published": self.published}
 
     async def run(self) -> None:
         """Go on until cancelled; then what is stored is noted."""

@@ -8,7 +8,7 @@ is seen, and can be tried again. A Job is never triggered by what its own jobs t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -56,15 +56,23 @@ class TriggerRouter:
         self._bus = bus
         self._triggers: dict[str, tuple[Trigger, ...]] = {}
         self.enqueued = 0
+        self._old_failures = 0
         self.unreadable = 0
         """Events that were none."""
         self.pursuit = Pursuit(bus, "triggers", self.take)
 
     @property
     def filter_failures(self) -> int:
-        """How often a filter could not be asked of an event."""
-        found = [trigger.expression for triggers in self._triggers.values() for trigger in triggers]
-        return sum(expression.failures for expression in found if expression is not None)
+        """How often a filter could not be asked of an event; those of triggers that have gone count too."""
+        return self._old_failures + sum(map(count_failures, self._triggers.values()))
+
+    def counts(self) -> Mapping[str, int]:
+        """For Prometheus."""
+        return {
+            "jobs_triggered": self.enqueued,
+            "events_unreadable": self.unreadable,
+            "filter_failures": self.filter_failures,
+        }
 
     async def run(self) -> None:
         """Route until cancelled; BusError."""
@@ -75,11 +83,10 @@ class TriggerRouter:
             stop()
 
     def _note(self, job: str, settings: JobSettings | None) -> None:
+        self._old_failures += count_failures(self._triggers.pop(job, ()))
         triggers = () if settings is None else build_triggers(settings)
         if triggers:
             self._triggers[job] = triggers
-        else:
-            self._triggers.pop(job, None)
 
     async def take(self, messages: Sequence[EventMessage]) -> None:
         """Enqueue what a list of events triggers; BusError: some may be, all may be routed again."""
@@ -140,6 +147,11 @@ class TriggerRouter:
             self.enqueued += 1
             self._bus.signals.wake(job)
             log.debug("job_triggered", job=job, job_id=submitted.id, event_id=event.id, type=event.type)
+
+
+def count_failures(triggers: Sequence[Trigger]) -> int:
+    """How often the filters of a Job could not be asked."""
+    return sum(trigger.expression.failures for trigger in triggers if trigger.expression is not None)
 
 
 def build_triggers(settings: JobSettings) -> tuple[Trigger, ...]:
