@@ -75,6 +75,7 @@ async def test_a_schedule_is_shown_by_two_clocks_triggered_suspended_and_resumed
         await window.see("None while it is suspended")
         await window.find(".title .state", "suspended")
         await window.check_access()
+        await window.see("It has not run yet")  # what was withdrawn never was a run
         await window.press("Resume")
         await window.find(".title .state", "ready")
         await window.find("[aria-label='Next runs of hourly'] tbody tr")

@@ -212,17 +212,29 @@ function Wall({ at, of }: { at: string; of: string }) {
 
 const RUNS = 12;
 /** Slots that are planned stand among the next runs. */
-const BEGUN = STATES.filter((state) => state !== "scheduled");
+const BEGUN = STATES.filter((state) => state !== "scheduled" && state !== "cancelled");
+const LOOKED_AT = 100;
 
-function runsOf(name: string): URLSearchParams {
-  const params = new URLSearchParams({ schedule: name, limit: String(RUNS), sort: "-updated" });
-  for (const state of BEGUN) params.append("state", state);
+function runsOf(name: string, states: readonly string[], limit: number): URLSearchParams {
+  const params = new URLSearchParams({ schedule: name, limit: String(limit), sort: "-updated" });
+  for (const state of states) params.append("state", state);
   return params;
+}
+
+/** A slot that an edit withdrew is cancelled too, and never was a run: there may be more of them than of anything else. */
+async function loadRuns(name: string, place: string, signal: AbortSignal): Promise<JobRow[]> {
+  const [begun, cancelled] = await Promise.all([
+    listJobs(place, runsOf(name, BEGUN, RUNS), signal),
+    listJobs(place, runsOf(name, ["cancelled"], LOOKED_AT), signal),
+  ]);
+  return [...begun.body.items, ...cancelled.body.items.filter((row) => row.reason !== "withdrawn")]
+    .sort((one, other) => Date.parse(other.updated) - Date.parse(one.updated))
+    .slice(0, RUNS);
 }
 
 function Runs({ schedule }: { schedule: Schedule }) {
   const place = namespace.value;
-  const { data, error, reload } = useLoad(`runs/${place}/${schedule.name}`, async (signal) => (await listJobs(place, runsOf(schedule.name), signal)).body.items);
+  const { data, error, reload } = useLoad(`runs/${place}/${schedule.name}`, (signal) => loadRuns(schedule.name, place, signal));
   const again = useThrottle(reload, 1000);
   useLive<JobEvent>(schedule.job ? `jobs:${schedule.job}` : null, { onItems: again, onGap: again });
   return (
