@@ -12,16 +12,16 @@ import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
 from jetmill.bus.ports import Bus
 from jetmill.client.settings import ClientSettings
-from jetmill.client.status import time_of
 from jetmill.errors import BusError, CodecError, JetmillError, RefusedError
 from jetmill.protocol.delivery import EndpointState, decode_endpoint, name_note
-from jetmill.protocol.event import Event, encode_event
+from jetmill.protocol.event import Event, encode_event, write_time
 from jetmill.worker.resource import Resources
 from jetmill.worker.service import Service, StopReason
 from jetmill.worker.settings import WorkerSettings
@@ -34,6 +34,8 @@ ROUND_SECONDS = 2.0
 """How often what was seen is said, and what others saw is read."""
 PRESENCE_SECONDS = 10.0
 """How often the other dispatchers are counted."""
+TELL_SECONDS = 110.0
+"""For so long whoever learns that an endpoint is disabled publishes it; the server keeps one of them (two minutes)."""
 _TRIES = 5
 
 log = structlog.get_logger("jetmill.dispatcher")
@@ -152,10 +154,13 @@ class Desk:
         """Add what was seen of an endpoint to its note, and learn what it says."""
         seen, hook.seen = hook.seen, Seen()
         try:
-            hook.state = await add_to_note(self._bus, hook, seen)
+            state = await add_to_note(self._bus, hook, seen)
         except BusError:
             _put_back(hook, seen)
             raise
+        if state.disabled and not (hook.state and hook.state.disabled_time == state.disabled_time):
+            await tell_disabled(self._bus, hook, state)
+        hook.state = state
 
 
 async def add_to_note(bus: Bus, hook: Hook, seen: Seen) -> EndpointState:
@@ -170,8 +175,6 @@ async def add_to_note(bus: Bus, hook: Hook, seen: Seen) -> EndpointState:
             state = fold(state, seen, now=now, disable_after_seconds=limit)
         if state == there:
             return state
-        if _is_disabled_now(there, state):  # before it is noted: rather twice, under one id, than never
-            await tell_disabled(bus, hook.name, state, event_id=f"disabled-{uid}-{0 if note is None else note.seq}")
         try:
             await bus.notes.write(key, msgspec.json.encode(state), expected=0 if note is None else note.seq)
         except RefusedError:
@@ -181,25 +184,35 @@ async def add_to_note(bus: Bus, hook: Hook, seen: Seen) -> EndpointState:
     raise BusError(f"the note {key} moves too fast", cure="it is tried again")
 
 
-def _is_disabled_now(before: EndpointState | None, state: EndpointState) -> bool:
-    return bool(state.disabled) and not (before and before.disabled)
-
-
-async def tell_disabled(bus: Bus, webhook: str, state: EndpointState, *, event_id: str) -> None:
-    """Publish `webhook.disabled`; BusError."""
-    event = Event(
-        id=event_id,
-        type="webhook.disabled",
-        source=f"/jetmill/{bus.subjects.namespace}/webhooks/{webhook}",
-        subject=webhook,
-        time=time_of(bus.link.now()),
-        data={"webhook": webhook, "reason": state.disabled},
-    )
+async def tell_disabled(bus: Bus, hook: Hook, state: EndpointState) -> None:
+    """Publish `webhook.disabled` if that is news; BusError."""
+    if bus.link.now() - state.disabled_time > TELL_SECONDS * 1_000_000:
+        return
+    event = build_disabled_event(hook.name, state, namespace=bus.subjects.namespace)
     await bus.events.publish(event.type, encode_event(event), event_id=event.id)
 
 
+def build_disabled_event(webhook: str, state: EndpointState, *, namespace: str) -> Event:
+    """Make the event of an endpoint that was disabled; the same whoever makes it."""
+    data = {"webhook": webhook, "reason": state.disabled}
+    if state.failing_since is not None:
+        data["failingSince"] = write_time(_time_of(state.failing_since))
+    return Event(
+        id=f"{state.uid}-disabled-{state.disabled_time}",
+        type="webhook.disabled",
+        source=f"/jetmill/{namespace}/webhook/{webhook}",
+        subject=webhook,
+        time=_time_of(state.disabled_time),
+        data=data,
+    )
+
+
+def _time_of(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC)
+
+
 def _tell_turn(hook: Hook, before: EndpointState | None, state: EndpointState) -> None:
-    if _is_disabled_now(before, state):
+    if state.disabled and not (before and before.disabled):
         log.warning("webhook_disabled", webhook=hook.name, reason=state.disabled)
     elif state.opens and not (before and before.opens):
         log.warning("circuit_opened", webhook=hook.name)
