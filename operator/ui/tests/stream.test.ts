@@ -148,3 +148,16 @@ test("pages come back slower and slower, and not all at once", () => {
   for (let tries = 0; tries < 40; tries++) expect(backoff(tries)).toBeLessThanOrEqual(15_000);
   expect(backoff(20)).toBeGreaterThanOrEqual(7_500);
 });
+
+test("who watches hears where it begins, once: not again when it goes on after a break", () => {
+  const { stream, socket } = begin();
+  socket().say({ type: "hello" });
+  const begun: number[] = [];
+  stream.watch("namespace", { onItems: () => undefined, onBegin: (seq) => begun.push(seq) });
+  socket().say({ type: "subscribed", topic: "namespace", seq: 7 });
+  socket().drop(1012);
+  vi.advanceTimersByTime(100);
+  socket().say({ type: "hello" });
+  socket().say({ type: "subscribed", topic: "namespace", seq: 9 });
+  expect(begun).toEqual([7]);
+});

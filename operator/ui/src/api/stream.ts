@@ -11,6 +11,8 @@ export interface Watcher<T = unknown> {
   onItems(items: T[], kind: "events" | "snapshot" | "messages"): void;
   /** Some events are gone: read anew what is shown. */
   onGap?(): void;
+  /** From sequence `seq` on every event will come: what was read before may lack the last ones before it. */
+  onBegin?(seq: number): void;
 }
 
 export interface Socket {
@@ -191,7 +193,9 @@ export class Stream {
 
   private place(frame: Frame): void {
     const topic = this.topics.get(frame.topic ?? "");
-    if (topic && topic.seq === null && frame.seq !== undefined) topic.seq = frame.seq;
+    if (!topic || topic.seq !== null || frame.seq === undefined) return;
+    topic.seq = frame.seq;
+    for (const watcher of [...topic.watchers]) watcher.onBegin?.(frame.seq);
   }
 
   private give(frame: Frame, kind: "events" | "snapshot" | "messages"): void {

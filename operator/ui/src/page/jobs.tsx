@@ -51,6 +51,8 @@ function useList(filter: Filter, name: string) {
   const [fresh, setFresh] = useState<Set<string>>(new Set());
   const current = useRef(key);
   const asking = useRef(false);
+  /** The newest event that was heard of: what is read after it is not to be older, and lists lag behind the stream. */
+  const heard = useRef(0);
   current.current = key;
 
   const first = useCallback(
@@ -60,6 +62,7 @@ function useList(filter: Filter, name: string) {
         const params = askParams(filter);
         params.set("sort", filter.sort);
         params.set("limit", String(PAGE));
+        if (heard.current) params.set("after", String(heard.current));
         const { body } = await listJobs(name, params);
         if (current.current !== key) return;
         setList((before) => {
@@ -97,13 +100,13 @@ function useList(filter: Filter, name: string) {
   useEffect(() => {
     void first(false);
   }, [first]);
-  return { list, setList, first, more, fresh };
+  return { list, setList, first, more, fresh, heard };
 }
 
 export function Jobs() {
   const filter = parseFilter(query.value);
   const name = namespace.value;
-  const { list, setList, first, more, fresh } = useList(filter, name);
+  const { list, setList, first, more, fresh, heard } = useList(filter, name);
   const [selected, setSelected] = useState<Set<string>>(new Set());
   const [waiting, setWaiting] = useState(0);
   const [total, setTotal] = useState<number | null>(null);
@@ -125,6 +128,7 @@ export function Jobs() {
   }, [gaps.value]);
   useLive<JobEvent>(filter.job.length === 1 ? `jobs:${filter.job[0]}` : "namespace", {
     onItems(events) {
+      for (const event of events) heard.current = Math.max(heard.current, event.seq);
       setList((before) => ({ ...before, rows: patch(before.rows, events) }));
       const coming = events.filter((event) => mayMatch(filter, event)).length;
       if (!coming) return;
@@ -133,6 +137,10 @@ export function Jobs() {
       else setWaiting((number) => number + coming);
     },
     onGap: freshen,
+    onBegin(seq) {
+      heard.current = Math.max(heard.current, seq);
+      freshen();
+    },
   });
 
   const toggle = (id: string) =>

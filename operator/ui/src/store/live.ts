@@ -55,6 +55,7 @@ export function useLive<T>(topic: string | null, watcher: Watcher<T>, after: num
       {
         onItems: (items: T[], kind: "events" | "snapshot" | "messages") => latest.current.onItems(items, kind),
         onGap: () => latest.current.onGap?.(),
+        onBegin: (seq: number) => latest.current.onBegin?.(seq),
       },
       after,
     );
