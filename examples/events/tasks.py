@@ -48,6 +48,12 @@ async def call_customer(event: Event) -> str:
     return f"shipping failed ({event.data['id']}): {event.data['error']['message']}"
 
 
+@job
+async def report(country: str, ctx: JobContext) -> str:
+    """Enqueued by the calendar nightly-report: its slot says which day it is about, however late it runs."""
+    return f"orders to {country} before {ctx.slot or ctx.enqueued}"
+
+
 @on("order.*", name="ledger-of-orders")
 async def note(event: Event) -> None:
     """Runs in whichever worker is there. The bus remembers how far it is: none is missed while no worker runs."""

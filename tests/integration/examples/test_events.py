@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +22,7 @@ from support.wait import eventually
 
 pytestmark = pytest.mark.integration
 FOLDER = Path(__file__).parents[3] / "examples" / "events"
-JOBS = ["place-order", "ship-order", "check-fraud", "call-customer"]
+JOBS = ["place-order", "ship-order", "check-fraud", "call-customer", "report"]
 
 
 async def test_its_manifests_have_no_fault_and_their_handlers_are_there():
@@ -36,14 +42,39 @@ def test_its_image_holds_the_module_of_the_handlers():
     assert "COPY tasks.py /app/" in (FOLDER / "Dockerfile").read_text()
 
 
+@asynccontextmanager
+async def warehouse(folder: Path) -> AsyncIterator[asyncio.StreamReader]:
+    """The example's own receiver on a free port, which its Webhook is told; what it prints."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    manifest = folder / "jobs.yaml"
+    manifest.write_text(manifest.read_text().replace(":8099/", f":{port}/"))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(folder / "receiver.py"), str(port)), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        process.kill()
+        await process.wait()
+
+
 async def count(client: Client, job: str) -> int:
     return len(await client.list(job=job, state="succeeded"))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_its_orders_go_from_part_to_part_by_events(start: Any) -> None:
-    dev = await start(FOLDER)
+async def test_its_orders_go_from_part_to_part_by_events(start: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "events"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns(".jetmill", "__pycache__"))
+    async with warehouse(folder) as received:
+        await _run_the_shop(await start(folder), received)
+
+
+async def _run_the_shop(dev: Any, received: asyncio.StreamReader) -> None:
     client = Client(ClientSettings(url=await dev.ready()))
     await client.connect()
     for order, amount in enumerate((30, 300, 60, 600), 1):
@@ -61,6 +92,12 @@ async def test_its_orders_go_from_part_to_part_by_events(start: Any) -> None:
     assert "nobody delivers to XX" in await client.result(call.id)
     shipped = {event.data["parcel"] async for event in client.events.read("order.shipped")}
     assert shipped == {f"P-{order:04}" for order in range(1, 6)}
+    async with asyncio.timeout(30):
+        told = [(await received.readline()).decode() for _ in shipped]  # it prints what is signed with its secret
+    assert {line.split()[0] for line in told} == {"order.shipped"}
+    assert all(any(parcel in line for line in told) for parcel in shipped)
+    handle = await client.trigger("nightly-report")
+    assert (await client.result(handle.id, timeout=30)).startswith("orders to DE before 2")
     types = {event.type async for event in client.events.read("job.*")}
     assert {"job.queued", "job.running", "job.succeeded", "job.failed"} <= types
 
