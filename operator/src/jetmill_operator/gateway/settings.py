@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jetmill.client.settings import ClientSettings
-from jetmill.client.settings import settings_from_env as connection_from_env
-from jetmill.errors import ConfigError
 from jetmill.log import LogFormat
 from jetmill.protocol.name import is_label
 from jetmill.variable import (
     NUMBER,
-    TITLE,
     WHOLE,
     Variables,
     find_log_faults,
     parse_names,
-    parse_variables,
     refuse_settings,
 )
+from jetmill_operator.setting import gather_settings
 
 PORT = 8420
 
@@ -83,28 +80,14 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
     Besides the fields of GatewaySettings, those of ClientSettings may be given.
     """
     environ = os.environ if environ is None else environ
-    given = {key: value for key, value in given.items() if value is not None}
-    faults: list[str] = []
-    values: dict[str, Any] = parse_variables(_VARIABLES, environ, faults)
-    values |= {key: value for key, value in given.items() if key in GatewaySettings.__dataclass_fields__}
-    connection = ClientSettings()
-    try:
-        outer = {key: value for key, value in given.items() if key in ClientSettings.__dataclass_fields__}
-        if not (outer.get("url") or environ.get("JETMILL_NATS_URL") or environ.get("NATS_URL")):
-            faults.append("url (JETMILL_NATS_URL): is not set")
-        else:
-            connection = connection_from_env(environ, **outer)
-    except ConfigError as err:
-        faults.append(err.message.removeprefix(TITLE))
-    values.setdefault("namespaces", (connection.namespace,))
-    try:
-        settings = GatewaySettings(connection=values.pop("connection", connection), **values)
-    except ConfigError as err:
-        faults.append(err.message.removeprefix(TITLE))
-    else:
-        if not faults:
-            return settings
-    raise refuse_settings(faults)
+    return gather_settings(
+        GatewaySettings,
+        _VARIABLES,
+        environ,
+        given,
+        one_namespace=True,
+        defaults=lambda connection: {"namespaces": (connection.namespace,)},
+    )
 
 
 def is_loopback(host: str) -> bool:

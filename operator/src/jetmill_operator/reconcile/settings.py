@@ -10,22 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from jetmill.client.settings import ClientSettings
-from jetmill.client.settings import settings_from_env as connection_from_env
-from jetmill.errors import ConfigError
 from jetmill.log import LogFormat
 from jetmill.protocol.name import is_label
 from jetmill.variable import (
     NUMBER,
-    TITLE,
     WHOLE,
     Variables,
     find_log_faults,
     parse_names,
-    parse_variables,
     refuse_settings,
 )
 from jetmill_operator.reconcile.lease import Times
 from jetmill_operator.resources.deployment import WorkerLink
+from jetmill_operator.setting import gather_settings
 
 _ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -114,29 +111,9 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
     Besides the fields of OperatorSettings, those of ClientSettings may be given.
     """
     environ = os.environ if environ is None else environ
-    given = {key: value for key, value in given.items() if value is not None}
-    faults: list[str] = []
-    values: dict[str, Any] = {"pod_namespace": _find_pod_namespace(), **parse_variables(_VARIABLES, environ, faults)}
-    values |= {key: value for key, value in given.items() if key in OperatorSettings.__dataclass_fields__}
-    connection = ClientSettings()
-    try:
-        outer = {key: value for key, value in given.items() if key in ClientSettings.__dataclass_fields__}
-        # It serves many namespaces; which one a client would mean is no question here.
-        silent = {name: value for name, value in environ.items() if name != "JETMILL_NAMESPACE"}
-        if not (outer.get("url") or silent.get("JETMILL_NATS_URL") or silent.get("NATS_URL")):
-            faults.append("url (JETMILL_NATS_URL): is not set")
-        else:
-            connection = connection_from_env(silent, **outer)
-    except ConfigError as err:
-        faults.append(err.message.removeprefix(TITLE))
-    try:
-        settings = OperatorSettings(connection=values.pop("connection", connection), **values)
-    except ConfigError as err:
-        faults.append(err.message.removeprefix(TITLE))
-    else:
-        if not faults:
-            return settings
-    raise refuse_settings(faults)
+    return gather_settings(
+        OperatorSettings, _VARIABLES, environ, given, defaults=lambda _: {"pod_namespace": _find_pod_namespace()}
+    )
 
 
 def _find_pod_namespace() -> str:
