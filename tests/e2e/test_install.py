@@ -31,10 +31,14 @@ def workers(release: Release) -> dict[str, int]:
 
 def test_pods_are_ready_and_nothing_was_forbidden(release: Release) -> None:
     pods = release.get("pods", namespace=release.home)
-    assert len(pods) == 2
+    assert len(pods) == 4, "the operator with its gateway, NATS, and two dispatchers"
     log = release.kubectl("logs", f"deployment/{release.name}-operator", namespace=release.home)
     assert "operator_leading" in log
     assert "forbidden" not in log.lower()
+    dispatchers = release.kubectl("logs", "--selector=app.kubernetes.io/component=dispatcher", namespace=release.home)
+    assert "dispatcher_started" in dispatchers
+    assert "forbidden" not in dispatchers.lower()
+    assert "denied" not in dispatchers.lower()
 
 
 def test_the_charts_own_test_runs_a_real_job_and_leaves_nothing(release: Release) -> None:
