@@ -118,6 +118,10 @@ def test_a_world_that_stays_as_it_is_gives_the_same_status(world) -> None:
     assert build(view, before, now=LATER) == before
 
 
+@pytest.mark.field(
+    *(f"Job.status.conditions.{name}" for name in ("type", "status", "reason", "message")),
+    *(f"Job.status.conditions.{name}" for name in ("lastTransitionTime", "observedGeneration")),
+)
 def test_a_transition_has_its_time_and_what_stays_keeps_its_own() -> None:
     before = build(see())
     after = build(see(queue=AWAY), before, now=LATER)
@@ -125,6 +129,9 @@ def test_a_transition_has_its_time_and_what_stays_keeps_its_own() -> None:
     assert ready is not None
     assert suspended is not None
     assert (ready["lastTransitionTime"], suspended["lastTransitionTime"]) == (LATER, NOON)
+    assert (ready["status"], ready["reason"]) == ("False", "BusUnavailable")
+    assert "NATS" in ready["message"]
+    assert {one["observedGeneration"] for one in after["conditions"]} == {3}
 
 
 @pytest.mark.field(*(f"Job.status.backlog.{name}" for name in ("ready", "inFlight", "delayed")))

@@ -160,6 +160,7 @@ def test_a_write_rests_on_the_version_that_was_read() -> None:
     play(script)
 
 
+@pytest.mark.field("Job.spec.scaling.minReplicas")
 def test_min_replicas_is_obeyed_without_metrics_and_nothing_else_changes() -> None:
     async def script(stand: Stand) -> None:
         stand.connected = False
