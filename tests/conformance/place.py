@@ -81,6 +81,20 @@ class MemoryPlace(_Connections):
         self.world.faults.full = True
 
 
+async def _hears(bus: Bus, other: Bus) -> None:
+    """Wait until the other's server knows what this Bus listens to: servers tell each other in order, but later."""
+    nobody = f"probe-{secrets.token_hex(6)}"
+    heard: list[str] = []
+    stop = bus.signals.on_drain(nobody, drain=lambda: heard.append(nobody), undrain=lambda: None)
+
+    def knock() -> list[str]:
+        other.signals.drain(nobody)
+        return heard
+
+    await eventually(knock)
+    stop()
+
+
 class JetStreamPlace(_Connections):
     """A namespace on a nats-server, where time passes by itself."""
 
@@ -95,6 +109,8 @@ class JetStreamPlace(_Connections):
 
     async def settle(self, bus: Bus) -> None:
         await bus.admin.all_settings()  # one connection is served in order: the answer says that all before was taken
+        for other in self._buses:
+            await _hears(bus, other)
 
     async def fill_ledger(self, bus: Bus) -> None:
         import nats
