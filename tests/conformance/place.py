@@ -81,18 +81,25 @@ class MemoryPlace(_Connections):
         self.world.faults.full = True
 
 
-async def _hears(bus: Bus, other: Bus) -> None:
-    """Wait until the other's server knows what this Bus listens to: servers tell each other in order, but later."""
+async def _is_heard_of(bus: Bus, url: str) -> None:
+    """Wait until a server knows what this Bus listens to: servers tell each other in order, but later."""
+    import nats
+
     nobody = f"probe-{secrets.token_hex(6)}"
     heard: list[str] = []
     stop = bus.signals.on_drain(nobody, drain=lambda: heard.append(nobody), undrain=lambda: None)
+    client = await nats.connect(url)
 
-    def knock() -> list[str]:
-        other.signals.drain(nobody)
+    async def knock() -> list[str]:
+        await client.publish(bus.subjects.drain(nobody))
+        await client.flush()
         return heard
 
-    await eventually(knock)
-    stop()
+    try:
+        await eventually(knock)
+    finally:
+        await client.close()
+        stop()
 
 
 class JetStreamPlace(_Connections):
@@ -109,8 +116,8 @@ class JetStreamPlace(_Connections):
 
     async def settle(self, bus: Bus) -> None:
         await bus.admin.all_settings()  # one connection is served in order: the answer says that all before was taken
-        for other in self._buses:
-            await _hears(bus, other)
+        for url in self.url.split(","):
+            await _is_heard_of(bus, url)
 
     async def fill_ledger(self, bus: Bus) -> None:
         import nats
