@@ -1,6 +1,6 @@
 """The warehouse at the other end of the Webhook: takes what is signed with its secret, and nothing else.
 
-python examples/events/receiver.py [PORT]
+python examples/events/receiver.py [PORT [ADDRESS]]
 """
 
 import base64
@@ -39,4 +39,5 @@ class Warehouse(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    HTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 8099), Warehouse).serve_forever()
+    port, address = (*sys.argv[1:], *("8099", "127.0.0.1")[len(sys.argv) - 1 :])
+    HTTPServer((address, int(port)), Warehouse).serve_forever()

@@ -1,10 +1,10 @@
 """Helm and kubectl on the cluster for tests, and a release of the chart with pods of images that were loaded there.
 
-Images are `jetmill/operator`, `jetmill/worker` and `jetmill/shop` of the tag JETMILL_TEST_IMAGE_TAG (`dev`: `make
-images`, `docker build -t jetmill/shop:dev examples/shop`), and NATS. On a cluster that others use at the same time, set
-JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace only. JETMILL_TEST_RELEASE names the
-namespace of a release that is there (that of its Jobs is called the same, with `-shop`): tests then go on with it, and
-leave it.
+Images are `jetmill/operator`, `jetmill/worker`, `jetmill/shop` and `jetmill/events` of the tag JETMILL_TEST_IMAGE_TAG
+(`dev`: `make images`, then `docker build -t jetmill/shop:dev examples/shop`, and the like for events), and NATS. On a
+cluster that others use at the same time, set JETMILL_TEST_SHARED=1: the operator then watches the test's own namespace
+only. JETMILL_TEST_RELEASE names the namespace of a release that is there (that of its Jobs is called the same, with
+`-shop`): tests then go on with it, and leave it.
 """
 
 from __future__ import annotations
