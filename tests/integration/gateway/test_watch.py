@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
@@ -21,46 +19,11 @@ from jetmill.client.client import Client
 from jetmill_operator.gateway.stream.topic import Kind
 from jetmill_operator.gateway.web.watcher import NEEDS
 from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer
+from support.screen import watch
 from support.stream import Tally, append
 from support.wait import eventually, soon
 
 pytestmark = pytest.mark.integration
-
-
-class Screen(Tally):
-    """One websocket."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        super().__init__()
-        self.socket = socket
-        self.code = 0
-        self._task = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        try:
-            async for text in self.socket:
-                self.add(text)
-        except ConnectionClosed:
-            pass
-        self.code = self.socket.close_code or 1006
-
-    async def say(self, op: str, **members: Any) -> None:
-        await self.socket.send(json.dumps({"op": op, **members}))
-
-    async def ask(self, topic: str, **members: Any) -> dict[str, Any]:
-        """Subscribe; what is answered."""
-        op_id = f"op-{len(self.frames)}-{topic}"[:60]
-        await self.say("subscribe", topic=topic, id=op_id, **members)
-        found = await eventually(lambda: [frame for frame in self.frames if frame.get("id") == op_id])
-        return dict(found[0])
-
-
-@asynccontextmanager
-async def watch(gateway: RunningGateway, token: str = "", *, query: str = "", **options: Any) -> AsyncIterator[Screen]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    url = gateway.url.replace("http://", "ws://") + "/api/v1/stream" + query
-    async with connect(url, additional_headers=headers | options.pop("headers", {}), **options) as socket:
-        yield Screen(socket)
 
 
 async def refusal(gateway: RunningGateway, token: str = "", **options: Any) -> tuple[int, dict[str, Any]]:

@@ -109,7 +109,7 @@ def test_what_is_put_together_is_json_again(values: list[Any], namespace: str, t
     items = [Item(number, (topic,), raw) for number, raw in enumerate(raws, 5)]
     texts = [frame.text for frame in cut_frames(key, items, after=4, seq=30)]
     texts += [build_messages(key, raws, count=len(raws)).text, build_table(key, raws).text]
-    texts += [build_snapshot(key, raws, seq=3, more=True).text]
+    texts += [build_snapshot(key, raws, seq=3, total=9).text, build_snapshot(key, raws, seq=None, total=9).text]
     texts += [build_gap(key, after=1, seq=None, missed=2, reason="slow")]
     for text in texts:
         frame = msgspec.json.decode(text)

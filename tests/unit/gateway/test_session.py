@@ -379,7 +379,7 @@ class Shelf:
 
     async def take(self, namespace: str, topic: Topic) -> Snapshot | None:
         if str(topic) == "namespace":
-            return Snapshot([b'{"id":"%d"}' % number for number in range(1200)], self.seq)
+            return Snapshot([b'{"id":"%d"}' % number for number in range(1200)], self.seq, 2400)
         return None
 
 
@@ -393,8 +393,12 @@ async def test_a_snapshot_that_lags_is_followed_by_what_it_lacks(yard: Yard) -> 
     watch.check("namespace", seqs[10:])
     parts = watch.of_type("snapshot")
     assert [(len(part["items"]), part.get("more", False)) for part in parts] == [(500, True), (500, True), (200, False)]
+    assert [part.get("seq") for part in parts] == [None, None, seqs[9]]  # only the whole of it is a cursor
+    assert {part["total"] for part in parts} == {2400}
+    assert "seq" not in watch.of_type("subscribed")[0]
     await watch.subscribe("jobs:mail", snapshot=True)
-    assert (await watch.wait_for("error"))["code"] == "no-snapshot"
+    error = await watch.wait_for("error")
+    assert (error["code"], error["seq"]) == ("no-snapshot", seqs[-1])
     await backplane.close()
 
 

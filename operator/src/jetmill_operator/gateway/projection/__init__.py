@@ -9,7 +9,7 @@ SQLite holds what is known; bitmaps say in which jobs a value occurs, so that an
 bitwise operations, whatever the values are. Each gateway has a projection of its own; the ledger alone is the truth.
 """
 
-from jetmill_operator.gateway.projection.answer import Bucket, Group, JobRow, Lag, Page
+from jetmill_operator.gateway.projection.answer import Bucket, Group, JobRow, Lag, Page, Standing
 from jetmill_operator.gateway.projection.cursor import BadCursorError
 from jetmill_operator.gateway.projection.filter import SORTS, GroupBy, JobFilter, Sort
 from jetmill_operator.gateway.projection.ingest import Ingest
@@ -28,4 +28,5 @@ __all__ = [
     "Page",
     "Projection",
     "Sort",
+    "Standing",
 ]

@@ -52,6 +52,16 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The ledger's sequence that this answer includes."""
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How jobs stood at a sequence of the ledger: no row is newer, and a job that changed meanwhile is left out."""
+
+    items: list[JobRow]
+    """Those that changed last, the newest change first."""
+    total: int
+    """How many there were at that sequence, with those that are left out."""
+    seq: int
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The jobs that share a value."""
 

@@ -140,6 +140,14 @@ class Index:
             found = found & one
         return found
 
+    def stand(self, *, job: str | None, state: str | None) -> Bits:
+        """All jobs of a Job, in a state, or both; of Webhooks too."""
+        found = self.alive
+        for kind, value in (("job", job), ("state", state)):
+            if value is not None:
+                found = found & self._any(kind, (value,))
+        return found
+
     def _any(self, kind: str, values: Iterable[str]) -> Bits:
         found = Bits()
         for value in values:

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from jetmill.errors import InputError
 from jetmill.protocol.record import Entry
+from jetmill.protocol.state import State
 from jetmill_operator.gateway.projection import sql
-from jetmill_operator.gateway.projection.answer import Bucket, EndedJob, Group, JobRow, Lag, Page
+from jetmill_operator.gateway.projection.answer import Bucket, EndedJob, Group, JobRow, Lag, Page, Standing
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.filter import MAX_LIMIT, SORTS, GroupBy, JobFilter, Sort, check_filter
 from jetmill_operator.gateway.projection.index import Index
@@ -146,6 +147,13 @@ class Projection:
         """The rows of these jobs, in this order; those that are unknown are left out."""
         space = await self._space(namespace)
         return await self._read(lambda: space.reader.facts(list(ids)))
+
+    async def standing(
+        self, namespace: str, *, job: str | None = None, state: State | None = None, limit: int
+    ) -> Standing:
+        """The `limit` jobs that changed last, as they stood at one sequence: what happened after it is in none."""
+        space = await self._space(namespace)
+        return await self._read(lambda: space.reader.standing(job=job, state=state, limit=limit))
 
     async def statistics(
         self, namespace: str, *, since: int, until: int, step_seconds: int, job: str | None = None

@@ -11,7 +11,7 @@ import msgspec
 from jetmill.protocol.record import Band
 from jetmill.protocol.state import Reason, State
 from jetmill_operator.gateway.projection import sql
-from jetmill_operator.gateway.projection.answer import Bucket, Group, JobRow, Page
+from jetmill_operator.gateway.projection.answer import Bucket, Group, JobRow, Page, Standing
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.cursor import build_cursor, parse_cursor
 from jetmill_operator.gateway.projection.filter import GroupBy, JobFilter, Sort
@@ -61,6 +61,20 @@ class Reader:
     def facts(self, ids: list[str]) -> list[JobRow]:
         """The rows of these jobs, in this order; unknown ones are left out."""
         return [build_job_row(row, self._name) for row in ask_rows(self._connection, sql.ROWS_BY_ID, ids, self._ns)]
+
+    def standing(self, *, job: str | None, state: State | None, limit: int) -> Standing:
+        """The jobs that changed last, those of Webhooks included, as they stood at one sequence.
+
+        What was written meanwhile is left out: whoever goes on from that sequence is told of it.
+        """
+        with self._lock:
+            seq = self._index.seq
+            found = self._index.stand(job=job, state=state)
+            numbers = self._index.pick(found, "-updated", limit, beyond=None)
+            total = len(found)
+        rows = ask_rows(self._connection, sql.ROWS_BY_NUMBER, numbers, self._ns)
+        items = [build_job_row(row, self._name) for row in rows if row.seq <= seq]
+        return Standing(items=items, total=total, seq=seq)
 
     def group(self, wanted: JobFilter, by: GroupBy) -> list[Group]:
         """The values that occur among the jobs that fit, the most frequent first; at most 1,000."""

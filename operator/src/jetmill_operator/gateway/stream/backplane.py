@@ -44,8 +44,9 @@ class Backplane:
         self.sessions: set[Session] = set()
         self.closed: Counter[int] = Counter()
         """Sessions that ended, by code."""
+        self.snapshots = snapshots
+        """Who knows how all jobs stand; None: nobody does yet."""
         self._open_bus = open_bus
-        self._snapshots = snapshots
         self._hubs: dict[str, Hub] = {}
         self._delivered = 0
         self._dropped = 0
@@ -64,7 +65,7 @@ class Backplane:
             raise FullError("this gateway takes no more streams now", cure="try again, or another gateway")
         if sum(one.access.user == access.user for one in self.sessions) >= self.options.max_sessions_of_one:
             raise FullError("you have as many streams here as one may have", cure="close some")
-        session = Session(access, self.find_hub, namespace=namespace, options=self.options, snapshots=self._snapshots)
+        session = Session(access, self.find_hub, namespace=namespace, options=self.options, snapshots=self.snapshots)
         self.sessions.add(session)
         if self._task is None:
             self._task = asyncio.create_task(self._look_after())

@@ -130,11 +130,11 @@ def build_table(key: Key, items: Iterable[bytes]) -> Frame:
     return Frame(text, key=key, count=1, replaces=True)
 
 
-def build_snapshot(key: Key, items: Iterable[bytes], *, seq: int, more: bool) -> Frame:
-    """How things stood at a sequence, or (with `more`) a part of it."""
-    end = ',"more":true' if more else ""
-    text = f'{{"type":"snapshot",{key.head},"seq":{seq},"items":[{_join(items)}]{end}}}'
-    return Frame(text, key=key, seq=None if more else seq, kept=True)
+def build_snapshot(key: Key, items: Iterable[bytes], *, seq: int | None, total: int) -> Frame:
+    """How things stood at a sequence; without one, a part of it that others follow. Of `total` the items may be few."""
+    end = ',"more":true' if seq is None else f',"seq":{seq}'
+    text = f'{{"type":"snapshot",{key.head},"items":[{_join(items)}],"total":{total}{end}}}'
+    return Frame(text, key=key, seq=seq, kept=True)
 
 
 def build_gap(key: Key, *, after: int | None, seq: int | None, missed: int | None, reason: str) -> str:

@@ -197,7 +197,8 @@ class Session:
             one.hub.join(one.topic, self.outbox)
             return
         seq = feed.seq if after is None else after
-        self.outbox.put(build_answer("subscribed", frame.id, key=one.key, seq=seq))
+        told = None if frame.snapshot else seq  # the snapshot will say where to go on
+        self.outbox.put(build_answer("subscribed", frame.id, key=one.key, seq=told))
         if after is None and not frame.snapshot:
             feed.join(one.key.topic, self.outbox)
             return

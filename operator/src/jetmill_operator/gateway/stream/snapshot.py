@@ -17,17 +17,19 @@ from jetmill_operator.gateway.stream.topic import Kind, Topic
 
 
 class Snapshot(NamedTuple):
-    """The items of a topic, encoded, and the sequence up to which they tell."""
+    """The items of a topic, encoded, and the sequence up to which they tell; what came later is in none of them."""
 
     items: list[bytes]
     seq: int
+    total: int
+    """How many there are: a snapshot is bounded, and may leave the oldest out."""
 
 
 class Snapshots(Protocol):
     """Who knows how the jobs of a namespace stand: the projection."""
 
     async def take(self, namespace: str, topic: Topic) -> Snapshot | None:
-        """The newest jobs of a topic; None if it has no snapshot."""
+        """The jobs of a topic that changed last; None if it has no snapshot, or nobody knows yet."""
         ...
 
 
@@ -38,14 +40,14 @@ async def give_snapshot(hub: Hub, topic: Topic, outbox: Outbox, *, after: int, p
         found = await provider.take(hub.namespace, topic)
     key = Key(hub.namespace, str(topic))
     if found is None:
-        detail = "there is no snapshot of this topic: ask for a list, and resume from its sequence"
-        outbox.put(build_answer("error", key=key, code="no-snapshot", detail=detail))
+        detail = "there is no snapshot of this topic now: ask for a list, and resume from its sequence"
+        outbox.put(build_answer("error", key=key, seq=after, code="no-snapshot", detail=detail))
         return after
     starts = range(0, max(1, len(found.items)), MAX_ITEMS)
     for start in starts:
         await outbox.room()
-        more = start != starts[-1]
-        outbox.put(build_snapshot(key, found.items[start : start + MAX_ITEMS], seq=found.seq, more=more))
+        seq = found.seq if start == starts[-1] else None
+        outbox.put(build_snapshot(key, found.items[start : start + MAX_ITEMS], seq=seq, total=found.total))
     return found.seq
 
 
@@ -54,5 +56,5 @@ async def _take_job(hub: Hub, job_id: str) -> Snapshot:
     seq = await hub.bus.ledger.last_seq()
     entry = await hub.bus.ledger.read(job_id)
     if entry is None:
-        return Snapshot([], seq)
-    return Snapshot([msgspec.json.encode(build_job_event(entry))], max(entry.seq, seq))
+        return Snapshot([], seq, 0)
+    return Snapshot([msgspec.json.encode(build_job_event(entry))], max(entry.seq, seq), 1)

@@ -80,7 +80,8 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     crashes: int = 0
     priority: Band = "normal"
     time: datetime
-    by: str
+    by: str | None = None
+    """Left out in snapshots of many jobs."""
     worker: str | None = None
     due: datetime | None = None
     schedule: str | None = None
@@ -111,8 +112,13 @@ def build_job_event(entry: Entry) -> JobEvent:
         schedule=record.schedule,
         user=None if call is None else call.user,
         labels=None if call is None else call.labels,
-        error=None if error is None else JobError(error.type, error.message[:_ERROR_CHARACTERS]),
+        error=None if error is None else shorten_error(error.type, error.message),
     )
+
+
+def shorten_error(error_type: str, message: str) -> JobError:
+    """An error as streams tell it. Pure."""
+    return JobError(error_type, message[:_ERROR_CHARACTERS])
 
 
 class LedgerSource:

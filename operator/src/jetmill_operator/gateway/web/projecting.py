@@ -13,6 +13,7 @@ from jetmill_operator.gateway.projection import Ingest, Projection
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
 from jetmill_operator.gateway.web.problem import Fault, ProblemError
 from jetmill_operator.gateway.web.served import Served
+from jetmill_operator.gateway.web.standing import ProjectedSnapshots
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -36,12 +37,13 @@ async def run_projection(
         ingest = Ingest(projection, served.bus, namespace=name, rebuild=rebuild, pause_seconds=PAUSE_SECONDS)
         tasks.append(asyncio.create_task(_feed(ingest, served, absent)))
     parts.projection = projection
+    parts.backplane.snapshots = ProjectedSnapshots(projection)
     parts.collectors.append(LagCollector(parts, projection))
     parts.checks["projection"] = lambda: find_delay(set(parts.namespaces) - absent, projection)
     try:
         yield projection
     finally:
-        parts.projection = None
+        parts.projection = parts.backplane.snapshots = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
