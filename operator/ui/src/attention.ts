@@ -1,8 +1,9 @@
 // What needs somebody's attention, decided from what is known; the worst first. Pure.
 
 import type { Declaration } from "./api/gateway";
-import type { Bucket, Queue, Worker } from "./api/type";
+import type { Bucket, Flow, Queue, Worker } from "./api/type";
 import { count, percent } from "./text";
+import { span } from "./time";
 
 export interface Finding {
   code: string;
@@ -15,6 +16,7 @@ export interface Finding {
 
 export interface Known {
   queues: Queue[];
+  flows: Record<string, Flow>;
   workers: Worker[];
   dead: number;
   buckets: Bucket[];
@@ -23,6 +25,12 @@ export interface Known {
 
 const ENOUGH = 20;
 const HIGH_FAILURE = 0.1;
+const LATE_SECONDS = 300;
+
+/** Whether a job has waited for so long that somebody should know. */
+export function isLate(oldestSeconds: number | undefined): boolean {
+  return oldestSeconds !== undefined && oldestSeconds >= LATE_SECONDS;
+}
 
 export function findAttention(known: Known): Finding[] {
   return [...ofDeclarations(known.declarations), ...ofQueues(known), ...ofFailures(known), ...ofWorkers(known.workers)].sort(
@@ -39,7 +47,7 @@ function ofDeclarations(declarations: Declaration[]): Finding[] {
   });
 }
 
-function ofQueues({ queues }: Known): Finding[] {
+function ofQueues({ queues, flows }: Known): Finding[] {
   return queues.flatMap((queue): Finding[] => {
     const to: Finding["to"] = [`declarations/${queue.job}`];
     if (queue.suspended && queue.ready) {
@@ -47,6 +55,10 @@ function ofQueues({ queues }: Known): Finding[] {
     }
     if (queue.ready && !queue.workers) {
       return [{ code: "no_worker", tone: "bad", text: `No worker serves ${queue.job}`, detail: `${count(queue.ready, "job")} wait; workers may be on their way from zero`, to }];
+    }
+    const oldest = flows[queue.job]?.oldestSeconds;
+    if (oldest !== undefined && isLate(oldest)) {
+      return [{ code: "late", tone: "warn", text: `Jobs of ${queue.job} start late`, detail: `one has waited for ${span(oldest * 1000)}`, to }];
     }
     return [];
   });

@@ -24,6 +24,11 @@ export function span(ms: number): string {
   return join(Math.floor(hours / 24), "d", hours % 24, "h");
 }
 
+/** The same of seconds; a dash for what is not known. */
+export function spanOf(seconds: number | null | undefined): string {
+  return seconds === null || seconds === undefined ? "–" : span(seconds * 1000);
+}
+
 function join(large: number, unit: string, small: number, part: string): string {
   return small ? `${large} ${unit} ${small} ${part}` : `${large} ${unit}`;
 }

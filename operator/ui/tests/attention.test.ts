@@ -3,7 +3,7 @@ import { findAttention, type Known } from "../src/attention";
 import type { Bucket, Queue } from "../src/api/type";
 import { fill, lookbackOf, newest, rates } from "../src/series";
 
-const quiet: Known = { queues: [], workers: [], dead: 0, buckets: [], declarations: [] };
+const quiet: Known = { queues: [], flows: {}, workers: [], dead: 0, buckets: [], declarations: [] };
 
 function makeQueue(change: Partial<Queue> = {}): Queue {
   return { job: "mail", ready: 0, inFlight: 0, delayed: 0, workers: 1, slots: 4, busy: 0, suspended: false, ...change };
@@ -20,6 +20,13 @@ test("nothing to say where nothing is wrong", () => {
 test("jobs that wait without a worker are told, but not those of a suspended Job as if a worker were missing", () => {
   const found = findAttention({ ...quiet, queues: [makeQueue({ ready: 3, workers: 0 }), makeQueue({ job: "b", ready: 3, workers: 0, suspended: true })] });
   expect(found.map((one) => one.code)).toEqual(["no_worker", "suspended"]);
+});
+
+test("a job that has waited for minutes beside workers is told, one of a backlog that moves is not", () => {
+  const queue = makeQueue({ ready: 40 });
+  const told = (oldestSeconds: number) => findAttention({ ...quiet, queues: [queue], flows: { mail: { ...queue, oldestSeconds } } });
+  expect(told(20)).toEqual([]);
+  expect(told(600)).toMatchObject([{ code: "late", tone: "warn", detail: "one has waited for 10 min" }]);
 });
 
 test("a few failures are no rate", () => {

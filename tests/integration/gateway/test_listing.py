@@ -249,3 +249,18 @@ async def test_a_gateway_is_ready_once_its_lists_are(asker: Asker) -> None:
         return (await asker.http.get("/readyz")).text == "ok\n"
 
     await eventually(is_ready)
+
+
+async def test_a_queue_says_how_long_its_jobs_wait_and_run(asker: Asker, own_bus: Bus) -> None:
+    await put(own_bus, "first")
+    await asker.fail("first", "no such order")
+    await put(own_bus, "second")
+    assert (await asker.read("count", job="mail"))["count"] == 2
+    body = (await asker.http.get("/api/v1/queues", params={"window": 3600})).json()
+    mail, report = body["items"]
+    assert body["windowSeconds"] == 3600
+    assert (mail["job"], mail["ready"], mail["wait"]["count"], mail["run"]["count"]) == ("mail", 2, 1, 1)
+    assert 0 < mail["wait"]["p50"] <= mail["wait"]["p95"] <= mail["wait"]["p99"]
+    assert mail["oldestSeconds"] >= 0
+    assert {"oldestSeconds", "wait", "run"}.isdisjoint(report), "nothing waits, and nothing was measured"
+    assert (await asker.http.get("/api/v1/queues", params={"window": 5})).status_code == 400

@@ -201,3 +201,66 @@ async def test_records_that_are_valid_and_absurd_are_taken_in(projection: Projec
         assert row.error_message is not None
         assert (row.error_type, row.error_message[:3], len(row.error_message)) == ("E\0", "a\0b", 4_000)
     assert await projection.count(JobFilter(namespace="shop", error="\U0001f600xx")) in (0, 1)
+
+
+def make_run(number: int, *, job: str, start: int, wait: float, run: float) -> list[Entry]:
+    """A job that waited and ran for so many seconds."""
+    fields = {"id": f"job-{number}", "job": job}
+    begun = start + round(wait * 1e6)
+    return [
+        make_entry(State.QUEUED, seq=3 * number + 1, time=start, **fields),
+        make_entry(State.RUNNING, seq=3 * number + 2, time=begun, payload_seq=1, **fields),
+        make_entry(State.SUCCEEDED, seq=3 * number + 3, time=begun + round(run * 1e6), payload_seq=1, **fields),
+    ]
+
+
+async def test_how_long_jobs_wait_and_run_is_told_for_each_job_over_a_window(projection: Projection) -> None:
+    entries = []
+    for number in range(100):  # ninety wait a second, ten a minute; an hour before that all waited for longer
+        entries += make_run(number, job="mail", start=NOON, wait=600.0, run=1.0)
+    for number in range(100, 200):
+        entries += make_run(number, job="mail", start=NOON + 60 * MINUTE, wait=1.0 if number < 190 else 60.0, run=3.0)
+    await projection.write("shop", entries)
+    now = NOON + 63 * MINUTE
+    mail, none = await projection.flow("shop", ["mail", "none"], now=now, window_seconds=600)
+    assert mail.wait is not None
+    assert mail.run is not None
+    assert (mail.wait.count, mail.run.count) == (100, 100)
+    assert mail.wait.p50 == pytest.approx(1.0, rel=0.1)
+    assert mail.wait.p95 == mail.wait.p99 == pytest.approx(60.0, rel=0.1)
+    assert mail.run.p50 == mail.run.p99 == pytest.approx(3.0, rel=0.1)
+    assert (none.oldest, none.wait, none.run) == (None, None, None)
+    (longer,) = await projection.flow("shop", ["mail"], now=now, window_seconds=3 * 3_600)
+    assert longer.wait is not None
+    assert longer.wait.count == 200
+    assert longer.wait.p99 == pytest.approx(600.0, rel=0.1)
+
+
+async def test_the_oldest_that_waits_is_the_one_that_could_have_started_first(projection: Projection) -> None:
+    async def find_oldest(now: int) -> int | None:
+        (flow,) = await projection.flow("shop", ["mail"], now=now, window_seconds=600)
+        return flow.oldest
+
+    later = NOON + 10 * MINUTE
+    waiting = {"job": "mail", "payload_seq": 1}
+    await projection.write(
+        "shop",
+        [
+            make_entry(State.SCHEDULED, id="planned", seq=1, time=NOON, due=later, job="mail"),
+            make_entry(State.QUEUED, id="other", seq=2, time=NOON, job="report"),
+            make_entry(State.QUEUED, id="second", seq=3, time=NOON + 2 * MINUTE, job="mail"),
+            make_entry(State.QUEUED, id="third", seq=4, time=NOON + 3 * MINUTE, job="mail"),
+        ],
+    )
+    assert await find_oldest(NOON + 4 * MINUTE) == NOON + 2 * MINUTE
+    await projection.write("shop", [make_entry(State.RUNNING, id="second", seq=5, time=NOON + 4 * MINUTE, **waiting)])
+    assert await find_oldest(NOON + 5 * MINUTE) == NOON + 3 * MINUTE
+    await projection.write("shop", [make_entry(State.CANCELLED, id="third", seq=6, time=NOON + 5 * MINUTE, **waiting)])
+    assert await find_oldest(NOON + 6 * MINUTE) is None, "one that is planned does not wait yet"
+    due = NOON + 8 * MINUTE
+    await projection.write(
+        "shop", [make_entry(State.RETRYING, id="second", seq=7, time=NOON + 7 * MINUTE, due=due, **waiting)]
+    )
+    assert await find_oldest(NOON + 9 * MINUTE) == due
+    await projection.remove("shop", {"second": 7})
+    assert await find_oldest(NOON + 11 * MINUTE) == later

@@ -1,7 +1,7 @@
 // The gateway's routes that the page uses, each by a function; nothing else of the page knows a path.
 
 import { ask, type Answer } from "./client";
-import type { Bucket, Cause, Condition, Group, Job, JobRow, LogLine, Page, Queue, Transition, Worker } from "./type";
+import type { Bucket, Cause, Condition, Flow, Group, Job, JobRow, LogLine, Page, Transition } from "./type";
 
 export interface Access {
   user: string;
@@ -143,12 +143,10 @@ export async function getStats(
   return (await ask<{ items: Bucket[] }>("stats", { params: { namespace, ...options }, signal })).body.items;
 }
 
-export async function listQueues(namespace: string, signal?: AbortSignal): Promise<Queue[]> {
-  return (await ask<{ items: Queue[] }>("queues", { params: { namespace }, signal })).body.items;
-}
-
-export async function listWorkers(namespace: string, signal?: AbortSignal): Promise<Worker[]> {
-  return (await ask<{ items: Worker[] }>("workers", { params: { namespace }, signal })).body.items;
+/** By Job. */
+export async function listFlows(namespace: string, signal?: AbortSignal): Promise<Record<string, Flow>> {
+  const { items } = (await ask<{ items: Flow[] }>("queues", { params: { namespace }, signal })).body;
+  return Object.fromEntries(items.map((one) => [one.job, one]));
 }
 
 export interface Declaration {

@@ -171,6 +171,21 @@ export interface Queue {
   suspended: boolean;
 }
 
+/** Seconds; half of them at most `p50`. */
+export interface Latency {
+  count: number;
+  p50: number;
+  p95: number;
+  p99: number;
+}
+
+/** How the jobs of a Job get through; what is not known is left out. */
+export interface Flow extends Queue {
+  oldestSeconds?: number;
+  wait?: Latency;
+  run?: Latency;
+}
+
 export interface Worker {
   worker: string;
   jobs: string[];

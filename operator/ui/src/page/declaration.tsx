@@ -1,9 +1,10 @@
 // Declarations: the Jobs that are declared here, whether they are ready, and how their workers follow the backlog.
 
 import { useMemo } from "preact/hooks";
-import { type Declaration as Declared, getDeclaration, getStats, listDeclarations } from "../api/gateway";
+import { type Declaration as Declared, getDeclaration, getStats, listDeclarations, listFlows } from "../api/gateway";
 import { ProblemError } from "../api/client";
-import type { JobEvent } from "../api/type";
+import type { JobEvent, Latency } from "../api/type";
+import { isLate } from "../attention";
 import { useEvery, useLoad, useThrottle } from "../load";
 import { Copy, Json } from "../part/code";
 import { Conditions, Readiness, readyOf } from "../part/condition";
@@ -16,7 +17,7 @@ import { queues, seenOf } from "../store/glance";
 import { useLive } from "../store/live";
 import { namespace } from "../store/session";
 import { rateFor, shell, whole } from "../text";
-import { span } from "../time";
+import { span, spanOf } from "../time";
 import { Chart, Legend, type Line } from "../part/line";
 
 function imageOf(declared: Declared): string {
@@ -121,6 +122,25 @@ export function Declaration({ name }: { name: string }) {
   return <Whole declared={data} />;
 }
 
+function Passing({ name }: { name: string }) {
+  const place = namespace.value;
+  const { data, reload } = useLoad(`flow/${place}`, (signal) => listFlows(place, signal));
+  useEvery(reload, 10_000);
+  const flow = data?.[name];
+  return (
+    <>
+      <Figure name="Oldest waits" text={spanOf(flow?.oldestSeconds)} tone={isLate(flow?.oldestSeconds) ? "warn" : undefined} />
+      <Took name="Wait p95" latency={flow?.wait} />
+      <Took name="Run p95" latency={flow?.run} />
+    </>
+  );
+}
+
+/** In the last quarter of an hour. */
+function Took({ name, latency }: { name: string; latency: Latency | undefined }) {
+  return <Figure name={name} text={spanOf(latency?.p95)} note={latency && `half ${spanOf(latency.p50)}, 99 % ${spanOf(latency.p99)}`} />;
+}
+
 function Whole({ declared }: { declared: Declared }) {
   const name = declared.name;
   const queue = queues.value?.find((one) => one.job === name);
@@ -145,6 +165,7 @@ function Whole({ declared }: { declared: Declared }) {
         <Figure name="For later" value={queue?.delayed} />
         <Figure name="Workers" value={queue?.workers} note={scaling ? `${scaling.desired} wanted` : undefined} />
         <Figure name="Slots busy" value={queue?.busy} note={queue ? `of ${queue.slots}` : undefined} />
+        <Passing name={name} />
       </div>
       <div class="grid two">
         <Scaling name={name} decision={scaling} />
@@ -159,11 +180,11 @@ function Whole({ declared }: { declared: Declared }) {
   );
 }
 
-function Figure({ name, value, note }: { name: string; value: number | undefined; note?: string | undefined }) {
+function Figure({ name, value, text, note, tone }: { name: string; value?: number | undefined; text?: string; note?: string | undefined; tone?: string | undefined }) {
   return (
-    <div class="sheet tile">
+    <div class="sheet tile" data-tone={tone}>
       <div class="name">{name}</div>
-      <div class="value">{value === undefined ? "–" : whole(value)}</div>
+      <div class="value">{text ?? (value === undefined ? "–" : whole(value))}</div>
       <div class="note">{note ?? " "}</div>
     </div>
   );

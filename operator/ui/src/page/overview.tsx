@@ -1,9 +1,9 @@
 // How it goes: throughput, failures, latency, what waits, who works, and what needs attention.
 
 import { useMemo } from "preact/hooks";
-import { getStats, groupJobs, listDeclarations } from "../api/gateway";
-import type { Group, Queue } from "../api/type";
-import { type Finding, findAttention } from "../attention";
+import { getStats, groupJobs, listDeclarations, listFlows } from "../api/gateway";
+import type { Flow, Group, Queue } from "../api/type";
+import { type Finding, findAttention, isLate } from "../attention";
 import { useEvery, useLoad, useThrottle } from "../load";
 import { Chart, Legend, type Line } from "../part/line";
 import { Broken, Empty, Waiting } from "../part/empty";
@@ -18,7 +18,7 @@ import { gaps, useLive } from "../store/live";
 import { namespace } from "../store/session";
 import { lookback } from "../store/setting";
 import { brief, percent, rate, rateFor, whole } from "../text";
-import { span } from "../time";
+import { span, spanOf } from "../time";
 import type { State } from "../api/type";
 
 const NONE = new URLSearchParams();
@@ -34,6 +34,7 @@ export function Overview() {
   });
   const states = useLoad(`states/${name}/${gaps.value}`, (signal) => groupJobs(name, "state", NONE, signal));
   const declared = useLoad(`declared/${name}`, (signal) => listDeclarations(name, signal));
+  const flows = useLoad(`flows/${name}`, (signal) => listFlows(name, signal));
   const again = useThrottle(() => {
     stats.reload();
     states.reload();
@@ -41,8 +42,10 @@ export function Overview() {
   useLive("namespace", { onItems: again, onGap: again });
   useEvery(again, 10_000);
   useEvery(declared.reload, 15_000);
+  useEvery(flows.reload, 10_000);
   const findings = findAttention({
     queues: queues.value ?? [],
+    flows: flows.data ?? {},
     workers: workers.value ?? [],
     dead: deadCount.value ?? 0,
     buckets: stats.data ?? [],
@@ -72,7 +75,7 @@ export function Overview() {
             <Attention findings={findings} ready={queues.value !== null} />
           </div>
           <div class="grid lead">
-            <Backlog queues={queues.value} />
+            <Backlog queues={queues.value} flows={flows.data ?? {}} />
             <div class="stack">
               <Latency buckets={stats.error ? (stats.data ?? []) : stats.data} minutes={look.minutes} />
               <States groups={states.data} />
@@ -117,7 +120,7 @@ function Tiles({ buckets: known, states, step }: { buckets: Buckets | null; stat
       <Tile name="Failed" value={percent(failed, ended)} note={`${whole(failed)} of ${brief(ended)}`} tone={ended && failed / ended >= 0.1 ? "bad" : undefined} to="jobs" params="state=failed" />
       <Tile name="Waiting" value={queues.value ? brief(waiting) : UNKNOWN} note={`and ${brief(later)} for later`} to="jobs" params="state=queued" />
       <Tile name="Running" value={states ? brief(running) : UNKNOWN} note={`on ${whole(workers.value?.length ?? 0)} workers, ${brief(slots)} slots`} to="jobs" params="state=running" />
-      <Tile name="Wait before start" value={p50 === null ? UNKNOWN : span(p50 * 1000)} note={p99 === null ? "half of the jobs" : `99 %: ${span(p99 * 1000)}`} to="jobs" />
+      <Tile name="Wait before start" value={spanOf(p50)} note={p99 === null ? "half of the jobs" : `99 %: ${spanOf(p99)}`} to="jobs" />
       <Tile name="Dead letters" value={deadCount.value === null ? UNKNOWN : brief(deadCount.value)} note="wait for a person" tone={deadCount.value ? "warn" : undefined} to="dead" />
     </div>
   );
@@ -225,7 +228,7 @@ function Attention({ findings, ready }: { findings: Finding[]; ready: boolean })
   );
 }
 
-function Backlog({ queues: rows }: { queues: Queue[] | null }) {
+function Backlog({ queues: rows, flows }: { queues: Queue[] | null; flows: Record<string, Flow> }) {
   return (
     <section class="sheet">
       <header>
@@ -241,6 +244,9 @@ function Backlog({ queues: rows }: { queues: Queue[] | null }) {
               <tr>
                 <th scope="col">Job</th>
                 <th scope="col" class="right">Waiting</th>
+                <th scope="col" class="right">Oldest</th>
+                <th scope="col" class="right"><span title="95 of 100 jobs that started in the last 15 minutes had waited at most so long">Wait p95</span></th>
+                <th scope="col" class="right"><span title="95 of 100 attempts that ended in the last 15 minutes took at most so long">Run p95</span></th>
                 <th scope="col" class="right">In hand</th>
                 <th scope="col" class="right">Later</th>
                 <th scope="col" class="right">Workers</th>
@@ -254,6 +260,7 @@ function Backlog({ queues: rows }: { queues: Queue[] | null }) {
                     <a href={href(`declarations/${queue.job}`)}>{queue.job}</a> {queue.suspended && <span class="state" data-tone="warn">suspended</span>}
                   </td>
                   <td class="right number">{whole(queue.ready)}</td>
+                  <Passing flow={flows[queue.job]} />
                   <td class="right number">{whole(queue.inFlight)}</td>
                   <td class="right number">{whole(queue.delayed)}</td>
                   <td class="right number">{whole(queue.workers)}</td>
@@ -267,6 +274,18 @@ function Backlog({ queues: rows }: { queues: Queue[] | null }) {
         </div>
       )}
     </section>
+  );
+}
+
+/** How long: a dash is nothing that waits, or nothing that was measured. */
+function Passing({ flow }: { flow: Flow | undefined }) {
+  const { oldestSeconds: oldest, wait, run } = flow ?? {};
+  return (
+    <>
+      <td class={`right number${isLate(oldest) ? " warn-text" : ""}`}>{spanOf(oldest)}</td>
+      <td class="right number">{spanOf(wait?.p95)}</td>
+      <td class="right number">{spanOf(run?.p95)}</td>
+    </>
   );
 }
 

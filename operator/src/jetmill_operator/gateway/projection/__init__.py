@@ -9,9 +9,10 @@ SQLite holds what is known; bitmaps say in which jobs a value occurs, so that an
 bitwise operations, whatever the values are. Each gateway has a projection of its own; the ledger alone is the truth.
 """
 
-from jetmill_operator.gateway.projection.answer import Bucket, Group, JobRow, Lag, Page, Standing
+from jetmill_operator.gateway.projection.answer import Bucket, Flow, Group, JobRow, Lag, Page, Standing
 from jetmill_operator.gateway.projection.cursor import BadCursorError
 from jetmill_operator.gateway.projection.filter import SORTS, GroupBy, JobFilter, Sort
+from jetmill_operator.gateway.projection.histogram import Percentiles
 from jetmill_operator.gateway.projection.ingest import Ingest
 from jetmill_operator.gateway.projection.projection import Projection
 
@@ -19,6 +20,7 @@ __all__ = [
     "SORTS",
     "BadCursorError",
     "Bucket",
+    "Flow",
     "Group",
     "GroupBy",
     "Ingest",
@@ -26,6 +28,7 @@ __all__ = [
     "JobRow",
     "Lag",
     "Page",
+    "Percentiles",
     "Projection",
     "Sort",
     "Standing",

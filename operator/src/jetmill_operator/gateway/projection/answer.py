@@ -6,6 +6,7 @@ import msgspec
 
 from jetmill.protocol.record import Band
 from jetmill.protocol.state import Reason, State
+from jetmill_operator.gateway.projection.histogram import Percentiles
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,6 +93,18 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     run_p50: float | None
     """From the start of an attempt to its end, whatever came of it."""
     run_p99: float | None
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How the jobs of a Job get through."""
+
+    job: str
+    oldest: int | None
+    """Since when the job has waited that has waited longest, µs; None where none waits."""
+    wait: Percentiles | None
+    """From the moment they could be claimed to their start; None where none was started."""
+    run: Percentiles | None
+    """Of each attempt that ended."""
 
 
 class Lag(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

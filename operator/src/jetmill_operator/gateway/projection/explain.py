@@ -18,6 +18,8 @@ ANSWERING = {
     "group by error": sql.GROUP_BY_ERROR,
     "facets of a kind": sql.FACETS_OF_KIND,
     "tallies": sql.TALLIES,
+    "oldest that waits": sql.OLDEST,
+    "tallies of Jobs": sql.TALLIES_OF,
     "open before": sql.OPEN_BEFORE,
     "ended before": sql.ENDED_BEFORE,
 }

@@ -38,6 +38,15 @@ class Tally(msgspec.Struct, array_like=True):
         merge(self.run, other.run.items())
 
 
+class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
+    """How long it took, in seconds, each off by at most 10 %: half of them at most `p50`."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+
+
 def merge(counts: dict[int, int], more: Iterable[tuple[int, int]]) -> None:
     """Add counts by bucket to others."""
     for bucket, count in more:
@@ -47,6 +56,14 @@ def merge(counts: dict[int, int], more: Iterable[tuple[int, int]]) -> None:
 def bucket_of(micros: int) -> int:
     """The bucket of a duration in µs."""
     return math.ceil(math.log(max(micros / 1e6, _SMALLEST) / _SMALLEST) / _GROWTH)
+
+
+def measure(counts: dict[int, int]) -> Percentiles | None:
+    """The percentiles of what was counted; None of nothing."""
+    p50, p95, p99 = (find_percentile(counts, share) for share in (0.5, 0.95, 0.99))
+    if p50 is None or p95 is None or p99 is None:
+        return None
+    return Percentiles(count=sum(counts.values()), p50=p50, p95=p95, p99=p99)
 
 
 def find_percentile(counts: dict[int, int], share: float) -> float | None:

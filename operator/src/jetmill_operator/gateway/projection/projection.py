@@ -14,7 +14,7 @@ from jetmill.errors import InputError
 from jetmill.protocol.record import Entry
 from jetmill.protocol.state import State
 from jetmill_operator.gateway.projection import sql
-from jetmill_operator.gateway.projection.answer import Bucket, EndedJob, Group, JobRow, Lag, Page, Standing
+from jetmill_operator.gateway.projection.answer import Bucket, EndedJob, Flow, Group, JobRow, Lag, Page, Standing
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.filter import MAX_LIMIT, SORTS, GroupBy, JobFilter, Sort, check_filter
 from jetmill_operator.gateway.projection.index import Index
@@ -24,6 +24,8 @@ from jetmill_operator.gateway.projection.write import Writer, Written
 
 READERS = 3
 MAX_BUCKETS = 2_000
+MINUTES_SECONDS = 7_200
+"""A window of flow that is longer is measured in hours: fewer to add up."""
 _IDS = list[tuple[str, int]]
 _ENDED = list[EndedJob]
 _T = TypeVar("_T")
@@ -171,6 +173,15 @@ class Projection:
         return await self._read(
             lambda: space.reader.statistics(since=since, until=until, step_seconds=step_seconds, job=job)
         )
+
+    async def flow(self, namespace: str, jobs: Sequence[str], *, now: int, window_seconds: int) -> Sequence[Flow]:
+        """How the jobs of each of these Jobs get through, by what happened in the window before `now` (µs) and a little
+        before it: it begins at a whole minute, one of more than two hours at a whole hour.
+        """
+        span = 60 if window_seconds <= MINUTES_SECONDS else 3_600
+        since = max(0, now - window_seconds * 1_000_000)
+        space = await self._space(namespace)
+        return await self._read(lambda: space.reader.flow(list(jobs), since=since, now=now, span=span))
 
     def seq(self, namespace: str) -> int:
         """The ledger's sequence up to which everything is included."""

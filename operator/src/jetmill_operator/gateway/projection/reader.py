@@ -11,12 +11,12 @@ import msgspec
 from jetmill.protocol.record import Band
 from jetmill.protocol.state import Reason, State
 from jetmill_operator.gateway.projection import sql
-from jetmill_operator.gateway.projection.answer import Bucket, Group, JobRow, Page, Standing
+from jetmill_operator.gateway.projection.answer import Bucket, Flow, Group, JobRow, Page, Standing
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.cursor import build_cursor, parse_cursor
 from jetmill_operator.gateway.projection.filter import GroupBy, JobFilter, Sort
 from jetmill_operator.gateway.projection.fold import Row, label_facet
-from jetmill_operator.gateway.projection.histogram import Tally, find_percentile
+from jetmill_operator.gateway.projection.histogram import Tally, find_percentile, measure
 from jetmill_operator.gateway.projection.index import Index
 from jetmill_operator.gateway.projection.store import Store, ask, ask_rows
 
@@ -127,6 +127,25 @@ class Reader:
         for moment, data in rows:
             tallies[moment // step_seconds * step_seconds].add(msgspec.msgpack.decode(bytes.fromhex(data), type=Tally))
         return [_build_bucket(moment, tally) for moment, tally in tallies.items()]
+
+    def flow(self, jobs: list[str], *, since: int, now: int, span: int) -> list[Flow]:
+        """How the jobs of each Job get through; percentiles from the span (s) on that `since` (µs) lies in."""
+        names = msgspec.json.encode(jobs).decode()
+        oldest = ask(self._connection, sql.OLDEST, self._ns, names, as_type=list[int | None])
+        start, stop = since // 1_000_000 // span * span, now // 1_000_000 + 1
+        found = ask(self._connection, sql.TALLIES_OF, names, self._ns, span, start, stop, as_type=list[tuple[str, str]])
+        tallies = {job: Tally(wait={}, run={}) for job in jobs}
+        for job, data in found:
+            tallies[job].add(msgspec.msgpack.decode(bytes.fromhex(data), type=Tally))
+        return [
+            Flow(
+                job=job,
+                oldest=ready if ready is not None and ready <= now else None,
+                wait=measure(tallies[job].wait),
+                run=measure(tallies[job].run),
+            )
+            for job, ready in zip(jobs, oldest, strict=True)
+        ]
 
     def _narrow(self, wanted: JobFilter) -> list[int | Bits]:
         """The facets that are heavy, and the sets of whatever else has no bitmap. Read before the lock is taken."""

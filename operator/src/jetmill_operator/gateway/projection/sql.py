@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it whenever a table changes: an older file is built anew."""
 
 SCHEMA: Final = """
@@ -29,6 +29,7 @@ CREATE TABLE job (
 CREATE UNIQUE INDEX job_id ON job (ns, id);
 CREATE INDEX job_text ON job (text) WHERE text IS NOT NULL;
 CREATE INDEX job_open ON job (ns, seq) WHERE ended IS NULL;
+CREATE INDEX job_waiting ON job (ns, job, ready) WHERE state IN ('queued', 'scheduled', 'retrying');
 CREATE INDEX job_ended ON job (ns, ended) WHERE ended IS NOT NULL;
 CREATE TABLE facet (
     id INTEGER PRIMARY KEY, ns INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
@@ -144,6 +145,14 @@ FACETS_OF_KIND: Final = "SELECT json_group_array(json_array(id, value, count)) F
 TALLIES: Final = (
     "SELECT json_group_array(json_array(start, hex(data))) FROM tally "
     "WHERE ns = ? AND job = ? AND span = ? AND start >= ? AND start < ?"
+)
+OLDEST: Final = (
+    "SELECT json_group_array((SELECT min(ready) FROM job "
+    "WHERE ns = ? AND job = wanted.value AND state IN ('queued', 'scheduled', 'retrying'))) FROM json_each(?) AS wanted"
+)
+TALLIES_OF: Final = (
+    "SELECT json_group_array(json_array(wanted.value, hex(data))) FROM json_each(?) AS wanted "
+    "CROSS JOIN tally ON tally.ns = ? AND tally.job = wanted.value AND span = ? AND start >= ? AND start < ?"
 )
 OPEN_BEFORE: Final = (
     "SELECT json_group_array(json_array(id, seq)) FROM ("

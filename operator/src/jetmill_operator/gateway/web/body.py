@@ -238,8 +238,17 @@ class WorkersBody(Out, frozen=True, kw_only=True):
     items: list[WorkerBody]
 
 
+class LatencyBody(Out, frozen=True, kw_only=True):
+    """How long it took, in seconds, off by at most a tenth: half of them at most `p50`."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+
+
 class QueueBody(Out, frozen=True, kw_only=True):
-    """What waits and runs of one Job, and who works on it."""
+    """What waits and runs of one Job, who works on it, and how its jobs get through."""
 
     job: str
     ready: int
@@ -249,12 +258,22 @@ class QueueBody(Out, frozen=True, kw_only=True):
     slots: int
     busy: int
     suspended: bool
+    oldest_seconds: float | None = None
+    """How long the job has waited that could start and has waited longest; left out where none does."""
+    wait: LatencyBody | None = None
+    """From the moment that a job could start to its start; left out where none was started in the window."""
+    run: LatencyBody | None = None
+    """Of each attempt that ended in the window, however it did."""
 
 
 class QueuesBody(Out, frozen=True, kw_only=True):
     """The queues of a namespace, by name."""
 
     items: list[QueueBody]
+    window_seconds: int | None = None
+    """What `wait` and `run` were measured over. Left out while the lists are not complete: then ages and latencies are
+    left out as well.
+    """
 
 
 class ServerBody(Out, frozen=True, kw_only=True):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from litestar import Request, get
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
 
-from jetmill.client.status import time_of
+from jetmill.client.status import JobStats, time_of
 from jetmill.metric import find_version
 from jetmill_operator.gateway.access.authorize import Permit
 from jetmill_operator.gateway.access.identity import Identity
 from jetmill_operator.gateway.access.right import QUEUES, SELF, SIGHT, WORKERS
+from jetmill_operator.gateway.projection import Flow, Percentiles
 from jetmill_operator.gateway.web.body import (
     MAX_BULK,
+    LatencyBody,
     QueueBody,
     QueuesBody,
     ServerBody,
@@ -23,10 +26,13 @@ from jetmill_operator.gateway.web.body import (
 from jetmill_operator.gateway.web.document import MAX_BYTES
 from jetmill_operator.gateway.web.guard import caller_of
 from jetmill_operator.gateway.web.parts import GatewayParts, parts_of
+from jetmill_operator.gateway.web.projecting import lag_headers
 from jetmill_operator.gateway.web.route.job import NamespaceQuery
 from jetmill_operator.gateway.web.served import served_for
 
 Asked = Request[Any, Any, Any]
+WINDOW_SECONDS = 900
+MAX_WINDOW_SECONDS = 86_400
 
 
 @get("/api/v1/server", opt={"right": SELF}, tags=["server"], summary="What this gateway is")
@@ -85,24 +91,45 @@ async def list_workers(request: Asked, namespace: NamespaceQuery = None) -> Work
 
 
 @get("/api/v1/queues", opt={"right": QUEUES}, tags=["namespace"], summary="What waits and runs of each Job")
-async def list_queues(request: Asked, namespace: NamespaceQuery = None) -> QueuesBody:  # noqa: ARG001
-    """Read from NATS now."""
-    stats = await served_for(request).reader.stats()
-    return QueuesBody(
-        items=[
-            QueueBody(
-                job=one.job,
-                ready=one.ready,
-                in_flight=one.in_flight,
-                delayed=one.delayed,
-                workers=one.workers,
-                slots=one.slots,
-                busy=one.busy,
-                suspended=one.suspended,
-            )
-            for one in stats
-        ]
+async def list_queues(
+    request: Asked,
+    namespace: NamespaceQuery = None,  # noqa: ARG001
+    window: Annotated[
+        int, QueryParameter(description="Seconds before now that latencies are of", ge=60, le=MAX_WINDOW_SECONDS)
+    ] = WINDOW_SECONDS,
+) -> Response[QueuesBody]:
+    """How much waits is read from NATS now; how long jobs have waited, wait and run comes from the lists."""
+    served = served_for(request)
+    stats = await served.reader.stats()
+    projection = parts_of(request).projection
+    if projection is None or not projection.lag(served.namespace).complete:
+        return Response(QueuesBody(items=[_build_queue(one, None, 0) for one in stats]))
+    now = served.bus.link.now()
+    flows = await projection.flow(served.namespace, [one.job for one in stats], now=now, window_seconds=window)
+    items = [_build_queue(one, flow, now) for one, flow in zip(stats, flows, strict=True)]
+    return Response(QueuesBody(items=items, window_seconds=window), headers=lag_headers(projection, served.namespace))
+
+
+def _build_queue(stats: JobStats, flow: Flow | None, now: int) -> QueueBody:
+    return QueueBody(
+        job=stats.job,
+        ready=stats.ready,
+        in_flight=stats.in_flight,
+        delayed=stats.delayed,
+        workers=stats.workers,
+        slots=stats.slots,
+        busy=stats.busy,
+        suspended=stats.suspended,
+        oldest_seconds=(now - flow.oldest) / 1e6 if flow is not None and flow.oldest is not None else None,
+        wait=None if flow is None else _build_latency(flow.wait),
+        run=None if flow is None else _build_latency(flow.run),
     )
+
+
+def _build_latency(found: Percentiles | None) -> LatencyBody | None:
+    if found is None:
+        return None
+    return LatencyBody(count=found.count, p50=found.p50, p95=found.p95, p99=found.p99)
 
 
 HANDLERS = [get_server, list_workers, list_queues]
