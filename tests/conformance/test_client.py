@@ -34,7 +34,7 @@ from jetmill.errors import (
     UnknownJobError,
 )
 from jetmill.http import HttpClient, HttpSettings
-from jetmill.protocol.record import JobSettings
+from jetmill.protocol.record import JobSettings, WebhookSettings
 from jetmill.worker import JobContext, Worker, WorkerSettings
 from support.gateway import serve
 from support.nats import NatsServer
@@ -249,6 +249,21 @@ async def test_the_list_has_what_was_just_written_the_newest_change_first(client
     assert await client.list(since=datetime.now(UTC) + timedelta(minutes=5)) == []
     with pytest.raises(InputError, match="succeeded"):
         await client.list(state="done")
+
+
+async def test_deliveries_of_webhooks_are_in_no_list_and_no_count_unless_they_are_asked_for(
+    client: AnyClient, field: Field
+) -> None:
+    await field.bus.admin.apply_job(
+        JobSettings(job="wh--hook", webhook=WebhookSettings(events=["*"], url="https://a.example"))
+    )
+    delivery = await Client(bus=field.bus).enqueue("wh--hook", {"event": "{}"})
+    mine = await client.enqueue("greet", {"name": "a"})
+    assert [one.id for one in await client.list()] == [mine.id]
+    assert [one.id for one in await client.list(job="wh--hook")] == [delivery.id]
+    assert [one.job for one in await client.stats()] == ["fail", "greet", "wait"]
+    assert [(one.job, one.ready) for one in await client.stats("wh--hook")] == [("wh--hook", 1)]
+    assert [one.job for one in await client.stats("greet")] == ["greet"]
 
 
 async def test_a_stream_goes_on_where_it_was_left(client: AnyClient, field: Field) -> None:

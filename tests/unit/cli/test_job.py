@@ -9,6 +9,7 @@ import yaml
 
 from factories import JOB, make_error
 from jetmill.protocol.outcome import Failed
+from jetmill.protocol.record import WebhookSettings
 from jetmill.protocol.state import Reason
 from support.bench import Hand
 from support.shell import Shell
@@ -189,3 +190,13 @@ def test_an_error_goes_to_stderr_and_has_its_code(shell: Shell, words: tuple[str
     assert said in result.stderr
     assert result.stderr.startswith("error:")
     assert result.stdout == ""
+
+
+def test_deliveries_of_webhooks_are_listed_and_counted_only_if_they_are_asked_for(shell: Shell) -> None:
+    shell.declare(job="wh--hook", webhook=WebhookSettings(events=["*"], url="https://a.example"))
+    delivery = shell.ask("job", "run", "wh--hook")["id"]
+    mine = enqueue(shell)
+    assert [one["id"] for one in shell.ask("job", "list")] == [mine]
+    assert [one["id"] for one in shell.ask("job", "list", "--job", "wh--hook")] == [delivery]
+    assert [one["job"] for one in shell.ask("stats")["jobs"]] == [JOB]
+    assert [(one["job"], one["ready"]) for one in shell.ask("stats", "wh--hook")["jobs"]] == [("wh--hook", 1)]

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Enqueue jobs, look at them, and act on them.", no_args_is_help=True)
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs", show_default=False)]
-JobFilter = Annotated[str | None, typer.Option("--job", "-j", help="Only of this Job", show_default=False)]
+JobFilter = Annotated[
+    str | None,
+    typer.Option("--job", "-j", help="Only of this Job; wh--NAME: the deliveries of a Webhook", show_default=False),
+]
 Since = Annotated[
     str | None, typer.Option("--since", help="Changed since: 10m, 2h, 1d, or an ISO time", show_default=False)
 ]

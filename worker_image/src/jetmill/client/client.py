@@ -249,10 +249,12 @@ class Client:
         return [settings for settings in await self._catalog.all() if settings.webhook is None]
 
     async def stats(self, job: str | None = None) -> list[JobStats]:
-        """What waits and runs of each Job (or of one), and who works on it."""
+        """What waits and runs of each Job (or of one), and who works on it; of Webhooks' deliveries if `job` is theirs."""
         bus = await self.connect()
         workers = await self.workers()
-        wanted = [settings for settings in await self.jobs() if job is None or settings.job == job]
+        assert self._catalog is not None
+        declared = await self._catalog.all()
+        wanted = [one for one in declared if (one.webhook is None if job is None else one.job == job)]
         return [await _count(bus, settings, workers) for settings in wanted]
 
     async def workers(self) -> list[Presence]:

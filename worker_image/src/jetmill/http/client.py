@@ -242,8 +242,8 @@ class HttpClient:
 
     async def stats(self, job: str | None = None) -> list[JobStats]:
         """What waits and runs of each Job (or of one), and who works on it."""
-        found = [wire.build_stats(one) for one in (await self._get("queues")).get("items", [])]
-        return [one for one in found if job is None or one.job == job]
+        params = {} if job is None else {"job": job}
+        return [wire.build_stats(one) for one in (await self._get("queues", params)).get("items", [])]
 
     async def workers(self) -> list[Presence]:
         """The worker processes that live."""

@@ -94,13 +94,16 @@ async def list_workers(request: Asked, namespace: NamespaceQuery = None) -> Work
 async def list_queues(
     request: Asked,
     namespace: NamespaceQuery = None,  # noqa: ARG001
+    job: Annotated[str | None, QueryParameter(description="Of this Job alone")] = None,
     window: Annotated[
         int, QueryParameter(description="Seconds before now that latencies are of", ge=60, le=MAX_WINDOW_SECONDS)
     ] = WINDOW_SECONDS,
 ) -> Response[QueuesBody]:
-    """How much waits is read from NATS now; how long jobs have waited, wait and run comes from the lists."""
+    """How much waits is read from NATS now; how long jobs have waited, wait and run comes from the lists.
+    Deliveries of Webhooks are left out unless `job` is theirs.
+    """
     served = served_for(request)
-    stats = await served.reader.stats()
+    stats = await served.reader.stats(job)
     projection = parts_of(request).projection
     if projection is None or not projection.lag(served.namespace).complete:
         return Response(QueuesBody(items=[_build_queue(one, None, 0) for one in stats]))
