@@ -249,7 +249,7 @@ class Client:
         return [settings for settings in await self._catalog.all() if settings.webhook is None]
 
     async def stats(self, job: str | None = None) -> list[JobStats]:
-        """What waits and runs of each Job (or of one), and who works on it; of Webhooks' deliveries if `job` is theirs."""
+        """What waits and runs of each Job (or of one), and who works on it; of deliveries only if `job` is theirs."""
         bus = await self.connect()
         workers = await self.workers()
         assert self._catalog is not None
