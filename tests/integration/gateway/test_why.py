@@ -9,10 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from factories import make_data, make_plan
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
+from jetmill.protocol.plan import make_slot_id
 from jetmill.protocol.record import JobSettings, Presence
+from jetmill.protocol.state import Reason, State
 from jetmill_operator.cluster.errors import UnavailableError
 from jetmill_operator.cluster.local import LocalCluster
 from jetmill_operator.cluster.ports import JOB, Body, Kind
@@ -56,6 +59,29 @@ async def test_what_keeps_a_job_is_named_while_it_does_and_no_longer(
         assert (await find(http, f"jobs/{job.id}/why")).keys() == {"done"}
         assert (await find(http, "queues/nothing/why")).keys() == {"unknown_job"}
         assert (await http.get("/api/v1/jobs/nothing/why")).status_code == 404
+
+
+async def test_a_suspended_schedule_is_told_to_those_who_may_list_schedules(
+    gateway: RunningGateway, reviewer: TableReviewer, bus: Bus
+) -> None:
+    await declare(bus, "nightly")
+    uid, soon = "0f0e6c3c-0000-4000-8000-000000000009", bus.link.now() + 3_600_000_000
+    fields = {"schedule": "at-night", "job": "nightly", "expression": "0 2 * * *", "complete": True}
+    first = make_plan(**fields, slots=[soon])
+    seq = await bus.ledger.append_plan(uid, first, expected=0)
+    job_id = make_slot_id(uid, soon)
+    queued = make_data(State.SCHEDULED, job="nightly", schedule="at-night", generation=1, due=soon)
+    record = await bus.ledger.append(job_id, queued, expected=0)
+    reviewer.allow("editor", "list scheduledjobs")
+    async with gateway.client("token-of-viewer") as viewer, gateway.client("token-of-editor") as editor:
+        assert (await find(editor, "queues/nightly/why")).keys() == set()
+        await bus.ledger.append_plan(uid, make_plan(**fields, generation=2, suspended=True), expected=seq)
+        gone = make_data(State.CANCELLED, job="nightly", schedule="at-night", generation=2, reason=Reason.WITHDRAWN)
+        await bus.ledger.append(job_id, gone, expected=record)
+        assert (await find(editor, "queues/nightly/why")).keys() == {"schedule_suspended"}
+        assert (await find(viewer, "queues/nightly/why")).keys() == set()
+        found = await find(viewer, f"jobs/{job_id}/why")
+    assert found["schedule_suspended"]["cure"] == "jetmill schedule resume at-night"
 
 
 async def test_which_job_has_the_key_is_told_to_those_who_may_see_it(gateway: RunningGateway, sdk: Client) -> None:

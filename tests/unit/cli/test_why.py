@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from factories import JOB, NOON, make_entry, make_error, make_presence, make_settings
+from factories import JOB, NOON, make_entry, make_error, make_plan, make_presence, make_settings
 from jetmill.cli.cause import Seen, decide_causes, decide_job_causes
 from jetmill.client.status import JobStats, build_status
+from jetmill.protocol.plan import Plan, Template
 from jetmill.protocol.state import Reason, State
 from support.shell import Shell
 
@@ -39,6 +40,33 @@ def test_what_holds_a_job_is_named_with_a_cure(fields: dict[str, Any], code: str
     (cause,) = decide_job_causes(see(**fields))
     assert cause.code == code
     assert cause.cure
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [({}, "schedule_suspended"), ({"template": Template()}, "schedule_invalid")],
+    ids=["suspended", "without a payload"],
+)
+def test_a_schedule_that_plans_nothing_is_named_with_a_cure(fields: dict[str, Any], code: str) -> None:
+    resting = make_plan(schedule="nightly", suspended=True, **fields)
+    (cause,) = decide_job_causes(see(plans=[make_plan(schedule="hourly"), resting]))
+    assert (cause.code, "nightly" in cause.cure) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("plans", "code", "said"),
+    [
+        ([make_plan(suspended=True)], "schedule_suspended", "is suspended"),
+        ([make_plan()], "withdrawn", "was edited"),
+        ([], "withdrawn", "not there any more"),
+    ],
+    ids=["suspended", "edited", "gone"],
+)
+def test_a_slot_that_was_withdrawn_says_what_became_of_its_schedule(plans: list[Plan], code: str, said: str) -> None:
+    entry = make_entry(State.CANCELLED, reason=Reason.WITHDRAWN, schedule="nightly")
+    (cause,) = decide_causes(build_status([entry], namespace="shop"), see(plans=plans), holder=None)
+    assert cause.code == code
+    assert said in cause.text
 
 
 def test_nothing_holds_a_job_that_is_served() -> None:

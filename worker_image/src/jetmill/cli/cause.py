@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jetmill.cli.output import span
 from jetmill.client.status import JobStats, JobStatus
+from jetmill.protocol.plan import Plan
 from jetmill.protocol.record import JobSettings, Presence
 from jetmill.protocol.state import Reason, State
 
@@ -29,8 +31,13 @@ class Seen:
     settings: JobSettings | None
     stats: JobStats | None
     workers: list[Presence]
+    plans: Sequence[Plan] = ()
+    """Of the schedules that enqueue its jobs."""
 
 
+SCHEDULE_SUSPENDED = "schedule_suspended"
+OF_SCHEDULES = frozenset({SCHEDULE_SUSPENDED, "schedule_invalid"})
+"""The codes that tell of ScheduledJobs, which not everybody may see."""
 _CURES = {
     Reason.EXHAUSTED: "mend the handler, then: jetmill dead retry ID",
     Reason.NON_RETRYABLE: "mend what it was given, then: jetmill dead retry ID",
@@ -55,12 +62,22 @@ def decide_job_causes(seen: Seen) -> list[Cause]:
     causes = _explain_suspension(seen)
     needed, delayed = (seen.stats.ready + seen.stats.in_flight, seen.stats.delayed) if seen.stats else (0, 0)
     if needed:
-        return causes + _explain_workers(seen)
-    if delayed:
+        causes += _explain_workers(seen)
+    elif delayed:
         causes.append(
             Cause("waiting_until", f"none of {seen.job} is ready: {delayed} wait for their time or their key")
         )
-    return causes
+    return causes + [_explain_rest(plan) for plan in seen.plans if plan.suspended]
+
+
+def _explain_rest(plan: Plan) -> Cause:
+    """Why a schedule enqueues nothing."""
+    name = plan.schedule
+    if plan.template.payload is None:
+        said = f"ScheduledJob {name} plans no jobs of {plan.job}: its spec cannot be obeyed"
+        return Cause("schedule_invalid", said, f"look at its conditions: kubectl describe jmsj {name}")
+    said = f"ScheduledJob {name} is suspended: it plans no jobs of {plan.job}"
+    return Cause(SCHEDULE_SUSPENDED, said, f"jetmill schedule resume {name}")
 
 
 def _explain_suspension(seen: Seen) -> list[Cause]:
@@ -92,6 +109,8 @@ def _explain_workers(seen: Seen) -> list[Cause]:
 def decide_causes(status: JobStatus, seen: Seen, *, holder: str | None) -> list[Cause]:
     """Why one job stands where it stands; `holder` is another, open job that has its key."""
     match status.state:
+        case State.CANCELLED if status.reason is Reason.WITHDRAWN and status.schedule is not None:
+            return [_explain_withdrawal(status.schedule, seen)]
         case State.SUCCEEDED | State.CANCELLED | State.DISCARDED:
             return [Cause("done", f"it is done with: {status.state} at {status.finished}")]
         case State.FAILED | State.SKIPPED:
@@ -108,6 +127,17 @@ def _explain_end(status: JobStatus) -> Cause:
     return Cause(
         status.reason or status.state, f"it {status.state} ({status.reason}){said}", cure.replace("ID", status.id)
     )
+
+
+def _explain_withdrawal(schedule: str, seen: Seen) -> Cause:
+    """Why a slot of a schedule does not run."""
+    plan = next((plan for plan in seen.plans if plan.schedule == schedule), None)
+    if plan is None:
+        return Cause("withdrawn", f"it was withdrawn: ScheduledJob {schedule} is not there any more")
+    if not plan.suspended:
+        return Cause("withdrawn", f"it was withdrawn: ScheduledJob {schedule} was edited, and has other times since")
+    found = _explain_rest(plan)
+    return Cause(found.code, f"it was withdrawn: {found.text}", found.cure)
 
 
 def _explain_run(status: JobStatus, seen: Seen) -> Cause:

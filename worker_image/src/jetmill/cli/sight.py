@@ -8,6 +8,7 @@ from jetmill.cli.cause import Cause, Seen, decide_causes, decide_job_causes
 from jetmill.client.client import Client
 from jetmill.client.status import JobStatus
 from jetmill.ledger.gate import hash_key
+from jetmill.ledger.schedule import list_schedules
 
 
 async def find_job_causes(client: Client, job: str) -> list[Cause]:
@@ -42,4 +43,5 @@ async def observe(client: Client, job: str) -> Seen:
         settings=next((one for one in await client.jobs() if one.job == job), None),
         stats=counted[0] if counted else None,
         workers=await client.workers(),
+        plans=[stored.plan for stored in await list_schedules(bus) if stored.plan.job == job],
     )

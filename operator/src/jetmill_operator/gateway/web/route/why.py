@@ -1,7 +1,8 @@
 """Why isn't it running? Looked at now: the job, its Job's queue, who works, and what the cluster says of the Job.
 
 What the cluster says (an image that cannot be pulled, a limit that is reached) is told to those who may see the Job
-there. While NATS is away that is the answer: it keeps every job from starting.
+there, and which schedules of it rest to those who may list them. While NATS is away that is the answer: it keeps every
+job from starting.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import structlog
 from litestar import Request, get
 from litestar.params import FromPath
 
-from jetmill.cli.cause import Cause
+from jetmill.cli.cause import OF_SCHEDULES, Cause
 from jetmill.cli.sight import find_causes, find_job_causes
 from jetmill.errors import BusError, NotFoundError
 from jetmill.protocol.name import parse_job_name
 from jetmill.protocol.state import OPEN
 from jetmill_operator.cluster.errors import ClusterError
-from jetmill_operator.cluster.ports import JOB
+from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB
 from jetmill_operator.gateway.access.right import DECLARED, QUEUES, READ
 from jetmill_operator.gateway.web.body import CauseBody, CausesBody
 from jetmill_operator.gateway.web.guard import permit_of
@@ -69,6 +70,8 @@ async def explain_queue(request: Asked, job: FromPath[str], namespace: Namespace
         causes = [Cause("unknown_job", f"no Job {name} is declared here", "apply its manifest")]
     except BusError:
         return _answer([_AWAY])
+    if not (await permit_of(request).ask(right=DECLARED[SCHEDULED_JOB.plural][0])).allowed:
+        causes = [one for one in causes if one.code not in OF_SCHEDULES]
     return _answer(causes + await _ask_cluster(request, name))
 
 
