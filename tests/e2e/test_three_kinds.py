@@ -138,6 +138,7 @@ async def test_a_refused_signature_is_seen_until_the_secret_is_right_again(shop:
 
     [body] = shop.get("secrets", "--field-selector", "metadata.name=warehouse-hook")
     right = base64.b64decode(body["data"]["secret"]).decode()
+    shop.kubectl("patch", "jmwh", "warehouse", "--type=merge", "-p", '{"spec": {"retry": {"preset": "short"}}}')
     rotate("whsec_" + base64.b64encode(b"another secret, thirty-two bytes!").decode())
     with shop.forwarded() as environ:
         run_cli(environ, "event", "publish", "order.shipped", "--data", '{"order": 5, "parcel": "P-5"}', "--id", "s-5")

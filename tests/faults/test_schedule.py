@@ -21,7 +21,7 @@ from jetmill.errors import BusError
 from jetmill.ledger.verify import verify
 from jetmill.protocol.plan import make_slot_id
 from jetmill.protocol.record import Entry
-from jetmill.protocol.state import State
+from jetmill.protocol.state import Reason, State
 from jetmill_operator.calendar.zone import to_instant, to_moment
 from support.bench import Hand
 from support.nats import NatsServer
@@ -30,6 +30,7 @@ from support.skew import skew_clock
 from support.wait import eventually, soon
 
 SECOND = 1_000_000
+PLANNED_AHEAD = 900 * SECOND
 SPECS: tuple[dict[str, Any], ...] = (
     {"schedule": "*/2 * * * * *"},
     {"every": "3s"},
@@ -140,8 +141,9 @@ async def judge(bus: Bus, before: dict[str, Any], after: dict[str, Any], *, begi
     old = set(read(before).calendar.between(begin, end))
     new = set() if stored.plan.suspended else set(read(after).calendar.between(since, end))
     wanted = {time for time in old if time + 2 * SECOND <= since} | {time for time in new if time > since}
-    unsure = {time for time in old if since < time + 2 * SECOND and time <= since}
-    """Of the old spec, and their jitter ended about when the edit came: either is right."""
+    in_force = await find_last_withdrawal(bus, before, since=since)
+    unsure = {time for time in old if since < time + 2 * SECOND and time <= in_force}
+    """Of the old spec, and due (or their jitter ended) while the edit was put into force: either is right."""
     ran = set()
     for time in sorted(old | new):
         chain: list[Entry] = await eventually(
@@ -155,6 +157,14 @@ async def judge(bus: Bus, before: dict[str, Any], after: dict[str, Any], *, begi
             assert starts[0].time >= (planned.record.due or 0), "early"
     assert ran - unsure == wanted - unsure, (uid, sorted(map(to_moment, ran ^ wanted)))
     assert to_instant(to_moment(begin)) == begin
+
+
+async def find_last_withdrawal(bus: Bus, before: dict[str, Any], *, since: int) -> int:
+    """When the last slot of an edited spec was withdrawn, which a planner's death can put off; `since` if none was."""
+    ahead = read(before).calendar.between(since, since + PLANNED_AHEAD)
+    chains = await asyncio.gather(*(bus.ledger.read_chain(make_slot_id(before["metadata"]["uid"], t)) for t in ahead))
+    withdrawn = [entry.time for chain in chains for entry in chain if entry.record.reason is Reason.WITHDRAWN]
+    return max(withdrawn, default=since)
 
 
 async def settled(bus: Bus, uid: str, time: int, wanted: set[int]) -> list[Entry] | None:
