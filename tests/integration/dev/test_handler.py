@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jetmill_operator.dev.handler import find_missing, refuse_missing
+from jetmill_operator.dev.handler import look_at, take_handlers
 from jetmill_operator.dev.manifest import read_manifests
 
 pytestmark = pytest.mark.integration
@@ -49,7 +49,7 @@ TABLE = {
 
 
 async def test_each_handler_gets_its_own_verdict_whatever_the_others_do(folder):
-    missing = await find_missing(TABLE, folder)
+    missing = (await look_at(TABLE, folder)).missing
     found = {
         handler: (missing[handler].what, missing[handler].cure) if handler in missing else None for handler in TABLE
     }
@@ -60,7 +60,7 @@ async def test_each_handler_gets_its_own_verdict_whatever_the_others_do(folder):
 
 async def test_a_module_that_hangs_is_to_blame_alone(folder):
     (folder / "hangs.py").write_text("import threading\nthreading.Event().wait()\n")
-    missing = await find_missing(["good:send_email", "hangs:run", "good:Mail.send"], folder, seconds=1.0)
+    missing = (await look_at(["good:send_email", "hangs:run", "good:Mail.send"], folder, seconds=1.0)).missing
     assert {handler: why.what for handler, why in missing.items()} == {
         "hangs:run": "importing it took longer than 1 seconds"
     }
@@ -78,7 +78,7 @@ async def test_a_job_whose_handler_is_missing_is_refused_where_it_names_it(folde
         + "  command: [cat]\n"
     )
     manifests = read_manifests(folder)
-    await refuse_missing(manifests, folder)
+    await take_handlers(manifests, folder)
     assert [str(fault) for fault in manifests.faults] == [
         "jobs.yaml:5: spec.handler: good has no 'nothing'; name a function of that module"
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jetmill_operator.dev.handler import refuse_missing
+from jetmill_operator.dev.handler import take_handlers
 from jetmill_operator.dev.manifest import read_manifests
 from support.wait import soon
 
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[3] / "examples" / "quickstart"
 
 async def test_its_manifests_have_no_fault_and_their_handlers_are_there():
     manifests = read_manifests(FOLDER)
-    await refuse_missing(manifests, FOLDER)
+    await take_handlers(manifests, FOLDER)
     assert (manifests.faults, manifests.notes) == ([], [])
     assert list(manifests.jobs) == ["greet", "flaky", "primes"]
 

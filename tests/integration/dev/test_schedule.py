@@ -95,6 +95,48 @@ async def is_withdrawn(bus: Bus, uid: str, plan: Plan) -> bool:
     return all(one is not None and one.record.reason == "withdrawn" for one in found)
 
 
+NIGHTLY = """
+from jetmill import Schedule
+
+@job(schedule=Schedule("0 3 * * *", time_zone="Europe/Berlin"))
+async def nightly() -> None: ...
+"""
+
+
+async def test_a_schedule_in_code_is_declared_follows_the_code_and_goes_with_it(start, reach, folder: Path) -> None:
+    code = (folder / "tasks.py").read_text()
+    (folder / "nightly.yaml").write_text(declare("nightly", "tasks:nightly"))
+    (folder / "tasks.py").write_text(code + NIGHTLY.replace("(schedule", "(name='nightly') #", 1))
+    dev: Dev = await start()
+    bus = await reach(await dev.ready())
+    assert await bus.ledger.plans() == []
+
+    (folder / "tasks.py").write_text(code + NIGHTLY)
+
+    async def is_planned(expression: str) -> bool:
+        plans = [one.plan for one in await bus.ledger.plans()]
+        return [(one.schedule, one.job, one.expression, one.complete) for one in plans] == [
+            ("nightly", "nightly", expression, True)
+        ]
+
+    await eventually(lambda: is_planned("0 3 * * *"), seconds=30)
+    uid, plan = await find_plan(bus)
+    assert plan.time_zone == "Europe/Berlin"
+
+    (folder / "tasks.py").write_text(code + NIGHTLY.replace("0 3", "0 4"))
+    await eventually(lambda: is_planned("0 4 * * *"), seconds=30)
+    assert await is_withdrawn(bus, uid, plan)
+
+    edited = (await find_plan(bus))[1]
+    (folder / "tasks.py").write_text(code + "what is this\n")
+    await dev.says(r"nightly\.yaml:\d+: spec\.handler: importing 'tasks' raised")
+    assert await is_planned("0 4 * * *"), "code that cannot be read says nothing"
+
+    (folder / "tasks.py").write_text(code + NIGHTLY.replace("(schedule", "(name='nightly') #", 1))
+    await eventually(lambda: is_withdrawn(bus, uid, edited), seconds=30)
+    assert (await verify(bus)).clean
+
+
 async def test_a_schedule_that_cannot_be_understood_is_said_with_its_line_and_character(start, yard: Path) -> None:
     (yard / "tick.yaml").write_text(schedule(yard, 'schedule: "0 25 * * *"'))
     dev: Dev = await start()

@@ -16,7 +16,7 @@ import yaml
 
 from jetmill import Client, ClientSettings
 from jetmill_operator.api.job import IN_CLUSTER, Job
-from jetmill_operator.dev.handler import refuse_missing
+from jetmill_operator.dev.handler import take_handlers
 from jetmill_operator.dev.manifest import read_manifests
 from support.wait import eventually
 
@@ -27,7 +27,7 @@ JOBS = ["place-order", "ship-order", "check-fraud", "call-customer", "report"]
 
 async def test_its_manifests_have_no_fault_and_their_handlers_are_there():
     manifests = read_manifests(FOLDER)
-    await refuse_missing(manifests, FOLDER)
+    await take_handlers(manifests, FOLDER)
     assert manifests.faults == []
     assert set(JOBS) <= set(manifests.jobs)
 

@@ -12,7 +12,7 @@ import yaml
 from jetmill import Client, ClientSettings, JobFailedError
 from jetmill.errors import InvalidPayloadError
 from jetmill_operator.api.job import IN_CLUSTER, Job
-from jetmill_operator.dev.handler import refuse_missing
+from jetmill_operator.dev.handler import take_handlers
 from jetmill_operator.dev.manifest import read_manifests
 
 pytestmark = pytest.mark.integration
@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[3] / "examples" / "shop"
 
 async def test_its_manifests_have_no_fault_and_their_handlers_are_there():
     manifests = read_manifests(FOLDER)
-    await refuse_missing(manifests, FOLDER)
+    await take_handlers(manifests, FOLDER)
     assert manifests.faults == []
     assert list(manifests.jobs) == ["send-email", "charge-card", "sales-report"]
 

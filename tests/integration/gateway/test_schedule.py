@@ -11,9 +11,9 @@ import pytest
 from factories import make_plan
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
+from jetmill.client.schedule import ScheduleOptions
 from jetmill.errors import InputError, PermissionDeniedError, UnknownScheduleError
 from jetmill.http import HttpClient, HttpSettings
-from jetmill.http.schedule import ScheduleOptions
 from jetmill.protocol.plan import Slot, Template, make_slot_id
 from jetmill_operator.cluster.local import LocalCluster
 from jetmill_operator.cluster.ports import SCHEDULED_JOB

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from jetmill.client.declaration import JobHandler, Registry, default_registry, job
 from jetmill.client.flow import NonRetryable, RetryAfter
+from jetmill.client.schedule import Schedule
 from jetmill.errors import ConfigError, InputError, InvalidNameError
 from jetmill.protocol.retry import RetryPolicy
 
@@ -32,6 +34,39 @@ async def test_a_coroutine_handler_is_awaited_like_the_function(registry: Regist
 
     assert fetch.is_async
     assert await fetch(3) == 3
+
+
+def test_a_handler_says_when_it_is_to_be_run(registry: Registry) -> None:
+    @job(registry=registry, schedule="0 3 * * *")
+    def nightly() -> None: ...
+
+    @job(
+        registry=registry,
+        schedule=Schedule(every=timedelta(minutes=5), payload={"at": datetime(2027, 1, 1, tzinfo=UTC)}, jitter=3),
+    )
+    def often(at: datetime) -> None: ...
+
+    assert nightly.declared.schedule is not None
+    assert nightly.declared.schedule.spec == {"schedule": "0 3 * * *"}
+    assert often.declared.schedule is not None
+    assert often.declared.schedule.spec == {
+        "every": "300s",
+        "payload": {"at": "2027-01-01T00:00:00Z"},
+        "jitterSeconds": 3,
+    }
+    assert (repr(nightly.declared.schedule), repr(often.declared.schedule)) == (
+        "<schedule 0 3 * * *>",
+        "<schedule every 300s>",
+    )
+
+
+def test_what_can_be_no_schedule_is_refused_where_it_is_written() -> None:
+    with pytest.raises(InputError, match="cron or every"):
+        Schedule()
+    with pytest.raises(InputError, match="cron or every"):
+        Schedule("0 3 * * *", every="5m")
+    with pytest.raises(InputError, match="payload"):
+        Schedule("0 3 * * *", payload={"x": float("nan")})
 
 
 def test_without_a_name_it_is_the_functions_with_dashes(registry: Registry) -> None:

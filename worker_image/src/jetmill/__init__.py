@@ -36,6 +36,7 @@ _HOMES = {
     "Registry": "jetmill.client.declaration",
     "RetryAfter": "jetmill.client.flow",
     "RetryPolicy": "jetmill.protocol.retry",
+    "Schedule": "jetmill.client.schedule",
     "State": "jetmill.protocol.state",
     "Subscription": "jetmill.client.subscription",
     "SyncClient": "jetmill.client.sync",

@@ -25,6 +25,7 @@ from jetmill.client.handle import JobHandle as JobHandle
 from jetmill.client.handling import on as on
 from jetmill.client.handling import on_event as on_event
 from jetmill.client.inject import Inject as Inject
+from jetmill.client.schedule import Schedule as Schedule
 from jetmill.client.settings import ClientSettings as ClientSettings
 from jetmill.client.status import JobStatus as JobStatus
 from jetmill.client.status import Transition as Transition

@@ -20,12 +20,12 @@ from jetmill_operator.api.job import Job
 from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, Body, Cluster, Kind
 from jetmill_operator.dev.environment import Sources
 from jetmill_operator.dev.fault import Fault
-from jetmill_operator.dev.handler import refuse_missing
+from jetmill_operator.dev.handler import take_handlers
 from jetmill_operator.dev.manifest import Declared, DeclaredObject, Manifests, read_manifests
 from jetmill_operator.dev.pod import CODE
 from jetmill_operator.dev.reference import check_references
 from jetmill_operator.dev.screen import Screen
-from jetmill_operator.resources.label import name_child
+from jetmill_operator.resources import label
 
 MANAGER = "jetmill-folder"
 IMAGE = "folder"
@@ -56,7 +56,7 @@ class Folder:
     async def read(self) -> Manifests:
         """Read the folder, and say what is new of what is wrong with it; OSError if it cannot be read."""
         manifests = read_manifests(self._path, namespace=self._namespace)
-        await refuse_missing(manifests, self._path)
+        await take_handlers(manifests, self._path)
         check_references(manifests, self._environ)
         said, self._said = self._said, {str(one) for one in (*manifests.faults, *manifests.notes)}
         for one in (*sorted(manifests.faults), *sorted(manifests.notes)):
@@ -107,12 +107,16 @@ class Folder:
             there = self.objects[key]
             if key in manifests.faulty_objects or there.document.file in faulty_files:
                 continue  # it goes on as before, until its declaration can be used
+            if there.by_code and there.name in self._held:
+                continue  # so does its Job
             del self.objects[key]
             await self._cluster.delete(there.kind, self._namespace, there.name)
 
     async def _put_object(self, declared: DeclaredObject) -> None:
         body: Body = declared.model.model_dump(mode="json", by_alias=True, exclude_unset=True)
         body["metadata"]["namespace"] = self._namespace
+        if declared.by_code:
+            body["metadata"]["labels"] = {label.MANAGED: label.CODE}
         await self._cluster.apply(declared.kind, body, manager=MANAGER)
 
     def find_file(self, kind: Kind, namespace: str, name: str) -> str | None:
@@ -141,12 +145,20 @@ class Folder:
         rolled = sorted({carriers[name] for name in names} - kept)
         stamp = {"metadata": {"annotations": {CODE: str(time.time_ns())}}}
         for name in rolled:
-            child = name_child(name)
+            child = label.name_child(name)
             if await self._cluster.get(DEPLOYMENT, self._namespace, child) is not None:
                 patch = {"spec": {"template": stamp}}
                 await self._cluster.patch(DEPLOYMENT, self._namespace, child, patch, manager=MANAGER)
         if rolled:
             self._screen.say(f"{what} changed; workers of {', '.join(rolled)} are replaced")
+
+
+async def find_exports(path: Path, *, folder: Path) -> tuple[list[Body], list[Fault]]:
+    """The ScheduledJobs that the code of a folder says, by name, and what is wrong with its manifests or its code."""
+    manifests = read_manifests(path)
+    await take_handlers(manifests, folder)
+    found = [one.document.value for key, one in sorted(manifests.objects.items()) if one.by_code]
+    return found, manifests.faults
 
 
 def sort_missing(in_force: Mapping[str, Declared], manifests: Manifests) -> tuple[set[str], set[str]]:

@@ -1,4 +1,4 @@
-"""Finds out whether the handlers are there that the manifests name.
+"""Finds out whether the handlers are there that the manifests name, and what schedules they say.
 
 It asks a process of the same interpreter (`probe.py`), with the folder first on its path, as workers have it. It is
 asked again whenever code or manifests change; when it dies or hangs, the handler that it was at is to blame, and a
@@ -12,13 +12,15 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from jetmill_operator.dev.environment import build_environment
-from jetmill_operator.dev.manifest import Manifests
+from jetmill_operator.dev.manifest import Manifests, shorten
+from jetmill_operator.dev.schedule import Said, take_in
 
 PROBE_SECONDS = 30.0
 
@@ -27,6 +29,7 @@ class _Verdict(msgspec.Struct):
     what: str = ""
     where: str = ""
     known: list[str] = []
+    schedule: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +40,44 @@ class Missing:
     cure: str
 
 
-async def refuse_missing(manifests: Manifests, folder: Path, *, seconds: float = PROBE_SECONDS) -> None:
-    """Take back the Jobs whose handler cannot be imported, with a fault for each."""
+@dataclass(slots=True)
+class Seen:
+    """What importing handlers showed, by handler."""
+
+    missing: dict[str, Missing] = field(default_factory=dict)
+    schedules: dict[str, Said] = field(default_factory=dict)
+
+
+async def take_handlers(manifests: Manifests, folder: Path, *, seconds: float = PROBE_SECONDS) -> None:
+    """Take back the Jobs whose handler cannot be imported, with a fault for each, and in what schedules others say."""
     wanted = {name: declared.job.spec.handler for name, declared in manifests.jobs.items()}
-    missing = await find_missing([handler for handler in wanted.values() if handler], folder, seconds=seconds)
+    seen = await look_at([handler for handler in wanted.values() if handler], folder, seconds=seconds)
+    said: dict[str, Said] = {}
     for name, handler in wanted.items():
-        if handler in missing:
-            declared, fault = manifests.jobs[name], missing[handler]
+        if handler in seen.missing:
+            declared, fault = manifests.jobs[name], seen.missing[handler]
             manifests.refuse(declared, declared.build_fault(("spec", "handler"), fault.what, fault.cure))
+        elif handler in seen.schedules:
+            said[name] = seen.schedules[handler]
+    take_in(manifests, said)
 
 
-async def find_missing(handlers: Iterable[str], folder: Path, *, seconds: float = PROBE_SECONDS) -> dict[str, Missing]:
-    """Import each handler as a worker would; give those that cannot be used."""
+async def look_at(handlers: Iterable[str], folder: Path, *, seconds: float = PROBE_SECONDS) -> Seen:
+    """Import each handler as a worker would; give those that cannot be used, and the schedules of the others."""
     waiting = list(dict.fromkeys(handlers))
-    missing: dict[str, Missing] = {}
+    seen = Seen()
     while waiting:
         verdicts, end = await _probe(waiting, folder, seconds)
         for handler, verdict in zip(waiting, verdicts, strict=False):
             if verdict.what:
-                missing[handler] = _build_missing(handler, verdict, folder)
+                seen.missing[handler] = _build_missing(handler, verdict, folder)
+            elif verdict.schedule is not None:
+                file, _, line = verdict.where.rpartition(":")
+                seen.schedules[handler] = Said(verdict.schedule, shorten(Path(file)), int(line or 1))
         if len(verdicts) < len(waiting):
-            missing[waiting[len(verdicts)]] = Missing(f"importing it {end}", "move what runs into functions")
+            seen.missing[waiting[len(verdicts)]] = Missing(f"importing it {end}", "move what runs into functions")
         waiting = waiting[len(verdicts) + 1 :]
-    return missing
+    return seen
 
 
 async def _probe(handlers: Sequence[str], folder: Path, seconds: float) -> tuple[list[_Verdict], str]:

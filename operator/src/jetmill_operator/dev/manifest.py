@@ -28,6 +28,7 @@ from jetmill_operator.cluster.ports import SCHEDULED_JOB, WEBHOOK, Kind
 from jetmill_operator.dev.document import Document, read_documents
 from jetmill_operator.dev.environment import SECRET, SOURCE_KINDS
 from jetmill_operator.dev.fault import Fault, Note
+from jetmill_operator.resources.label import CODE, MANAGED
 
 OTHERS: Mapping[str, tuple[Kind, type[Part]]] = {
     "ScheduledJob": (SCHEDULED_JOB, ScheduledJob),
@@ -66,6 +67,12 @@ class DeclaredObject:
     def name(self) -> str:
         """Its name."""
         return str(self.document.value["metadata"]["name"])
+
+    @property
+    def by_code(self) -> bool:
+        """A handler says it, or said it when it was exported."""
+        labels = self.document.value["metadata"].get("labels")
+        return isinstance(labels, dict) and labels.get(MANAGED) == CODE
 
     @property
     def line(self) -> int:
@@ -112,7 +119,7 @@ def read_manifests(folder: Path, *, namespace: str | None = None) -> Manifests:
     manifests = Manifests()
     places: dict[str, list[Declared]] = {}
     for file in list_files(folder):
-        for document in read_documents(file, shown=_shorten(file)):
+        for document in read_documents(file, shown=shorten(file)):
             declared = document if isinstance(document, Fault) else _read_document(document, namespace, manifests)
             if isinstance(declared, Fault):
                 manifests.faults.append(declared)
@@ -133,7 +140,7 @@ def decide_namespace(manifests: Manifests, *, asked: str | None) -> str:
     return asked or (named.pop() if len(named) == 1 else "default")
 
 
-def _shorten(file: Path) -> Path:
+def shorten(file: Path) -> Path:
     """A file as it is written from here, if it is below."""
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
@@ -221,7 +228,7 @@ def _read_job(document: Document, manifests: Manifests) -> Declared | None:
     try:
         job = Job.model_validate(document.value)
     except ValidationError as err:
-        manifests.faults.extend(_build_fault(document, refusal) for refusal in list_refusals(err, Job))
+        manifests.faults.extend(build_fault(document, refusal) for refusal in list_refusals(err, Job))
         metadata = document.value.get("metadata")
         if isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
             manifests.faulty.add(metadata["name"])
@@ -244,11 +251,11 @@ def _read_object(document: Document, kind: str, namespace: str | None, manifests
     try:
         found = model.model_validate(document.value)
     except ValidationError as err:
-        manifests.faults.extend(_build_fault(document, refusal) for refusal in list_refusals(err, model))
+        manifests.faults.extend(build_fault(document, refusal) for refusal in list_refusals(err, model))
         if isinstance(name, str):
             manifests.faulty_objects.add((kind, name))
         return None
-    fault = _check_calendar(found, document)
+    fault = check_calendar(found, document)
     if fault is not None:
         manifests.faulty_objects.add((kind, str(name)))
         return fault
@@ -262,8 +269,8 @@ def _read_object(document: Document, kind: str, namespace: str | None, manifests
     return None
 
 
-def _check_calendar(found: Part, document: Document) -> Fault | None:
-    """What no schema says of a schedule: field and character."""
+def check_calendar(found: Part, document: Document) -> Fault | None:
+    """What no schema says of a schedule, by field and character."""
     if not isinstance(found, ScheduledJob):
         return None
     try:
@@ -284,6 +291,7 @@ def _list_differences(job: Job) -> Iterator[tuple[ValuePath, str]]:
         yield ("volumes",), "runs without its volumes"
 
 
-def _build_fault(document: Document, refusal: Refusal) -> Fault:
+def build_fault(document: Document, refusal: Refusal) -> Fault:
+    """Build the fault of what a model refuses."""
     line = document.line_of(refusal.path)
     return Fault(document.file, line, refusal.field, refusal.what, refusal.cure)

@@ -1,4 +1,4 @@
-"""Run as a program: import handlers and say what became of each.
+"""Run as a program: import handlers and say what became of each, and when it is to be run by itself.
 
 It stands in a process of its own because importing is running: what a module does while it is imported (exit, hang,
 crash in C) must not end `jetmill dev`. One line of JSON goes in per handler, one comes out, at once, so that the
@@ -8,11 +8,14 @@ reader knows which import was under way if this process dies. What modules print
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import sys
 import traceback
 from typing import Any, TextIO
+
+from jetmill.client.declaration import JobHandler
 
 _IMPORTLIB = "importlib"
 
@@ -32,7 +35,7 @@ def _answer(out: TextIO, verdict: dict[str, Any]) -> None:
 
 
 def _probe(handler: str) -> dict[str, Any]:
-    """`{}` if the handler is there, else `what` and `where`."""
+    """`what` is wrong and `where`; or the `schedule` that a handler says, and `where`."""
     module_name, _, names = handler.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
@@ -43,7 +46,13 @@ def _probe(handler: str) -> dict[str, Any]:
         if not hasattr(found, name):
             return {"what": f"{module_name} has no {name!r}", "known": known}
         found = getattr(found, name)
-    return {} if callable(found) else {"what": f"{handler} is no function but {type(found).__name__}"}
+    if not callable(found):
+        return {"what": f"{handler} is no function but {type(found).__name__}"}
+    if not isinstance(found, JobHandler) or found.declared.schedule is None:
+        return {}
+    code = getattr(inspect.unwrap(found.function), "__code__", None)
+    where = "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+    return {"schedule": found.declared.schedule.spec, "where": where}
 
 
 def _explain_import(err: BaseException, module_name: str) -> str:

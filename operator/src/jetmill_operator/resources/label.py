@@ -27,6 +27,13 @@ FINALIZER = "jetmill.dev/cleanup"
 RELEASE = "jetmill.dev/release"
 """Annotation on a Job: `true` lets it go although its queue could not be cleaned up."""
 
+MANAGED = "jetmill.dev/managed"
+"""Label on a ScheduledJob that a program asked for: how."""
+CLIENT = "client"
+"""The value of MANAGED on what `HttpClient.schedule` made."""
+CODE = "code"
+"""The value of MANAGED on what a handler says of itself: `@job(schedule=…)`."""
+
 
 def name_child(job: str) -> str:
     """The name of a Job's Deployment, ServiceAccount and PodDisruptionBudget."""

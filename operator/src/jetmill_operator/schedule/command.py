@@ -7,12 +7,15 @@ the cluster. `next` with an expression needs neither.
 from __future__ import annotations
 
 import os
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
+from jetmill.cli.exit import Exit
 from jetmill.cli.output import Format, age, build_table, note, show
 from jetmill.cli.parse import parse_moment
 from jetmill.cli.session import Namespace, NatsUrl, Output, connected, run
@@ -173,6 +176,32 @@ def _check_payload(data: bytes) -> None:
         raise InputError(f"--payload: {err}", field="--payload", cure="write a JSON object") from err
     if not isinstance(value, dict):
         raise InputError("--payload: is no object", field="--payload", cure='write a JSON object: {"region": "eu"}')
+
+
+@app.command("export")
+def export(
+    path: Annotated[
+        Path, typer.Argument(metavar="[DIR|FILE]", help="The manifests of the Jobs, beside their code", exists=True)
+    ] = Path(),
+) -> None:
+    """Print the schedules that handlers say of themselves, as manifests for kubectl; exit 2 if one cannot be."""
+    from jetmill_operator.dev.folder import find_exports
+
+    folder = (path if path.is_dir() else path.parent).resolve()
+
+    async def command() -> Exit:
+        found, faults = await find_exports(path, folder=folder)
+        for fault in faults:
+            note(str(fault))
+        if found:
+            import yaml
+
+            sys.stdout.write(yaml.safe_dump_all(found, explicit_start=True, sort_keys=False, allow_unicode=True))
+        return Exit.USAGE if faults else Exit.OK
+
+    code = run(command)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command("suspend")

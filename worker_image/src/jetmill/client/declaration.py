@@ -26,6 +26,7 @@ from typing import (
 
 from jetmill.client.binding import Binding
 from jetmill.client.option import CallKeywords, CallOptions, band_of
+from jetmill.client.schedule import Schedule
 from jetmill.errors import ConfigError, InvalidNameError, JetmillError
 from jetmill.protocol.name import parse_job_name
 from jetmill.protocol.record import Band, JobSettings
@@ -56,6 +57,7 @@ class JobKeywords(TypedDict, total=False):
     filters: Iterable[Filter]
     on_failure: Callable[..., Any] | None
     labels: Mapping[str, str]
+    schedule: Schedule | str
     registry: Registry
 
 
@@ -77,6 +79,8 @@ class JobOptions:
     on_failure: Callable[..., Any] | None = None
     """Called with the job's context and error once the job has failed for good."""
     labels: Mapping[str, str] | None = None
+    schedule: Schedule | None = None
+    """When it is run by itself, once that is declared: `jetmill dev` does so, and `jetmill schedule export`."""
 
 
 class JobHandler(Generic[P, R]):
@@ -261,6 +265,7 @@ def job(name: Any = None, **keywords: Unpack[JobKeywords]) -> Any:
 
     Without a name it is the function's, with `-` for `_`. `retry` is a RetryPolicy or the number of retries;
     `timeout_seconds` is for one attempt; `priority` is high, normal, low or an integer (over 0: high, under 0: low).
+    `schedule`, a cron expression or a Schedule, says when it is run by itself, once that is declared.
     """
     if callable(name):
         return _declare(name, None, {})
@@ -291,6 +296,7 @@ def _build_options(keywords: JobKeywords) -> JobOptions:
     timeout = keywords.get("timeout_seconds")
     if timeout is not None and timeout <= 0:
         raise ConfigError(f"timeout_seconds: {timeout:g} leaves no time", cure="leave it out for the Job's own")
+    schedule = keywords.get("schedule")
     return JobOptions(
         retry=policy,
         max_retries=limit,
@@ -302,6 +308,7 @@ def _build_options(keywords: JobKeywords) -> JobOptions:
         filters=tuple(keywords.get("filters", ())),
         on_failure=keywords.get("on_failure"),
         labels=keywords.get("labels"),
+        schedule=Schedule(schedule) if isinstance(schedule, str) else schedule,
     )
 
 

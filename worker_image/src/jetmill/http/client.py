@@ -23,6 +23,7 @@ from jetmill.client.declaration import JobHandler, Registry, default_registry
 from jetmill.client.filter import Creation
 from jetmill.client.handle import JobHandle
 from jetmill.client.option import CallKeywords, CallOptions, parse_time, seconds_of
+from jetmill.client.schedule import ScheduleOptions, build_spec
 from jetmill.client.status import JobStats, JobStatus, JobSummary, Transition
 from jetmill.client.submission import Item, Payload, Target, find_target, run_filters
 from jetmill.errors import (
@@ -35,7 +36,6 @@ from jetmill.errors import (
 )
 from jetmill.http import wire
 from jetmill.http.call import Caller, Params
-from jetmill.http.schedule import ScheduleOptions, build_spec
 from jetmill.http.settings import HttpSettings, settings_from_env
 from jetmill.protocol.identity import make_id
 from jetmill.protocol.name import parse_job_id, parse_label
@@ -334,8 +334,8 @@ class HttpClient:
         """
         target = find_target(job, self.registry)
         chosen = parse_label(name or target.name, field="name")
-        spec = build_spec(target.name, cron=cron, every=every, options=options)
-        await self._caller.ask("PUT", f"schedules/{chosen}", body={"spec": spec})
+        spec = build_spec(cron=cron, every=every, options=options)
+        await self._caller.ask("PUT", f"schedules/{chosen}", body={"spec": {"jobRef": {"name": target.name}, **spec}})
         return chosen
 
     async def unschedule(self, name: str) -> None:

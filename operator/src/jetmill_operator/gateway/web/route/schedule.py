@@ -29,6 +29,7 @@ from jetmill_operator.gateway.web.problem import ProblemError
 from jetmill_operator.gateway.web.route.declaration import DeclarationBody, build_declaration
 from jetmill_operator.gateway.web.route.job import NamespaceQuery, find_status, path_of
 from jetmill_operator.gateway.web.served import served_for
+from jetmill_operator.resources import label
 from jetmill_operator.schedule.view import ScheduleView, calendar_of, read_calendar, read_view
 
 Asked = Request[Any, Any, Any]
@@ -37,7 +38,7 @@ TAGS = ["schedules"]
 _LIST, _GET = DECLARED["scheduledjobs"]
 _PATCH, _DELETE = EDITS["scheduledjobs"]["patch"], EDITS["scheduledjobs"]["delete"]
 MANAGER = "jetmill-client"
-MANAGED = {"jetmill.dev/managed": "client"}
+MANAGED = {label.MANAGED: label.CLIENT}
 """The label of schedules that programs made."""
 Count = Annotated[int, QueryParameter(ge=1, le=1_000, description="How many")]
 Start = Annotated[

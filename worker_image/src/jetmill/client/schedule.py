@@ -1,13 +1,19 @@
-"""Schedules from code: what a program wants of its calendar, as a gateway takes it. Pure."""
+"""Schedules from code: what a program wants of its calendar, as the spec of a ScheduledJob has it. Pure.
+
+Whether an expression means anything is not known here: it is read where it is obeyed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, Unpack
+
+import msgspec
 
 from jetmill.client.option import parse_time
-from jetmill.errors import InputError
+from jetmill.errors import CodecError, InputError
+from jetmill.protocol.codec import encode_value
 
 Concurrency = Literal["Allow", "Forbid", "Replace"]
 
@@ -27,13 +33,29 @@ class ScheduleOptions(TypedDict, total=False):
     suspend: bool
 
 
-def build_spec(
-    job: str, *, cron: str | None, every: str | timedelta | None, options: ScheduleOptions
-) -> dict[str, Any]:
-    """Build the spec of a ScheduledJob; InputError."""
+class Schedule:
+    """When the jobs of a handler are run: `@job(schedule=Schedule("0 3 * * *", time_zone="Europe/Berlin"))`.
+
+    InputError for what cannot be a schedule; the expression itself is read by `jetmill dev` and `jetmill schedule`.
+    """
+
+    __slots__ = ("spec",)
+
+    def __init__(
+        self, cron: str | None = None, *, every: str | timedelta | None = None, **options: Unpack[ScheduleOptions]
+    ) -> None:
+        self.spec = build_spec(cron=cron, every=every, options=options)
+        """The spec of a ScheduledJob but for its `jobRef`: values of JSON."""
+
+    def __repr__(self) -> str:
+        return f"<schedule {self.spec.get('schedule') or 'every ' + self.spec['every']}>"
+
+
+def build_spec(*, cron: str | None, every: str | timedelta | None, options: ScheduleOptions) -> dict[str, Any]:
+    """Build the spec of a ScheduledJob but for its `jobRef`; InputError."""
     if (cron is None) == (every is None):
         raise InputError("a schedule wants cron or every", field="cron", cure="give one of them")
-    spec: dict[str, Any] = {"jobRef": {"name": job}}
+    spec: dict[str, Any] = {}
     if cron is not None:
         spec["schedule"] = cron
     else:
@@ -47,12 +69,9 @@ def build_spec(
     for name, key in (("start_at", "startAt"), ("end_at", "endAt")):
         if name in given:
             spec[key] = parse_time(given.pop(name), field=name).isoformat()
-    plain = {
-        "time_zone": "timeZone",
-        "payload": "payload",
-        "concurrency_policy": "concurrencyPolicy",
-        "suspend": "suspend",
-    }
+    if "payload" in given:
+        spec["payload"] = _read_payload(given.pop("payload"))
+    plain = {"time_zone": "timeZone", "concurrency_policy": "concurrencyPolicy", "suspend": "suspend"}
     for name, key in plain.items():
         if name in given:
             spec[key] = given.pop(name)
@@ -60,6 +79,13 @@ def build_spec(
         raise InputError(f"{next(iter(given))}: no option of a schedule", field=next(iter(given)))
     kept = {key: value for key, value in catch_up.items() if value is not None}
     return {**spec, "catchUp": kept} if kept else spec
+
+
+def _read_payload(payload: Mapping[str, Any]) -> Any:
+    try:
+        return msgspec.json.decode(encode_value(dict(payload)))
+    except (CodecError, TypeError, ValueError) as err:
+        raise InputError(f"payload: {err}", field="payload", cure="give arguments by name, of JSON's types") from err
 
 
 def _write_every(every: timedelta) -> str:
