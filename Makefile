@@ -6,6 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
+# Compiled files are kept, whatever the environment says (images often forbid them): without, each process of each test
+# compiles our sources, and pytest rewrites its tests, anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PINS := requirements/dev.txt worker_image/pyproject.toml operator/pyproject.toml
 STAMP := $(VENV)/.installed-$(shell { $(PYTHON) --version 2>&1; cat $(PINS); } | cksum | cut -d ' ' -f 1)
 
@@ -33,8 +37,8 @@ types: $(STAMP) ## Types (mypy, strict)
 imports: $(STAMP) ## Which module may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-unit: $(STAMP) ## Tests without any I/O of ours
-	$(PYTEST) -n 2 tests/unit
+unit: $(STAMP) ## Tests without any I/O of ours (CI=1: ten times as many examples of each property)
+	$(PYTEST) -n 2 -p no:pytest-kind tests/unit
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server

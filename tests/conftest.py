@@ -19,8 +19,8 @@ import hypothesis
 import pytest
 
 # How long one example takes says nothing on a machine that does other things as well.
-# CI looks four times as long as a developer who wants to go on.
-hypothesis.settings.register_profile("house", deadline=None, max_examples=100 if os.environ.get("CI") else 25)
+# CI looks ten times as long as a developer who wants to go on.
+hypothesis.settings.register_profile("house", deadline=None, max_examples=100 if os.environ.get("CI") else 10)
 hypothesis.settings.load_profile("house")
 
 ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)

@@ -82,7 +82,7 @@ def make_spec(number: int) -> dict[str, Any]:
 
 @cache
 def _read_schema() -> Mapping[str, Any]:
-    definition = next(iter(yaml.safe_load_all((ROOT / "crds" / "jobs.yaml").read_text())))
+    definition = next(yaml.load_all((ROOT / "crds" / "jobs.yaml").read_text(), Loader=yaml.CSafeLoader))
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     found: Mapping[str, Any] = schema["properties"]["spec"]
     return found

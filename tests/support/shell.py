@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from typer.testing import CliRunner, Result
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from factories import make_settings
 from jetmill.bus.memory import MemoryWorld, find_world
 from jetmill.cli.main import app
 from support.bench import Bench, Hand
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed, and its exit status."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    output: str
+    """Both, as they came."""
+
+
+@cache
+def _build_command() -> Any:
+    """Build the command once: some forty of them, and Typer takes longer for that than they do to run."""
+    return get_command(app)
 
 
 class Shell:
@@ -33,7 +54,17 @@ class Shell:
             "COLUMNS": "200",
             "KUBECONFIG": "",
         }
-        return self._runner.invoke(app, list(words), env=environ, input=stdin)
+        status = 0
+        with self._runner.isolation(input=stdin, env=environ) as streams:
+            try:
+                _build_command().main(args=list(words), prog_name="jetmill")
+            except SystemExit as end:
+                status = int(end.code or 0)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            stdout, stderr, output = (stream.getvalue().decode() for stream in streams)
+        return Result(status, stdout, stderr, output)
 
     def ask(self, *words: str, stdin: str | None = None) -> Any:
         """The answer as JSON, of a command that must succeed."""

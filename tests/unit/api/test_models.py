@@ -31,7 +31,12 @@ def list_examples() -> list[tuple[str, dict[str, Any]]]:
     texts = [(file, file.read_text()) for file in sorted(ROOT.glob("examples/**/*.yaml"))]
     for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))):
         texts += [(page, found) for found in BLOCK.findall(page.read_text())]
-    documents = [(file, body) for file, text in texts if "jetmill.dev/" in text for body in yaml.safe_load_all(text)]
+    documents = [
+        (file, body)
+        for file, text in texts
+        if "jetmill.dev/" in text
+        for body in yaml.load_all(text, Loader=yaml.CSafeLoader)
+    ]
     return [
         (f"{file.relative_to(ROOT)} {body['metadata']['name']}", body)
         for file, body in documents

@@ -166,7 +166,7 @@ async def test_who_waits_for_room_goes_on_when_it_is_there_or_when_it_ends() -> 
 STEPS = st.lists(st.sampled_from(["put", "other", "answer", "take", "gap", "table"]), max_size=60)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(STEPS, st.integers(1, 6))
 def test_whatever_happens_nothing_is_lost_without_a_word(steps: list[str], max_frames: int) -> None:
     async def run() -> None:

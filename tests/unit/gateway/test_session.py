@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from factories import make_error, make_job_id, make_presence, make_settings
@@ -416,7 +416,6 @@ async def test_what_cannot_be_read_is_said_and_after_ten_the_client_goes(yard: Y
     assert watch.session.outbox.code == 4400
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.text()

@@ -17,6 +17,8 @@ from jetmill.protocol.state import Reason, State
 from support.bench import RETRY, SUCCESS, Hand, MemoryBench
 from support.wait import eventually, soon
 
+pytestmark = pytest.mark.virtual_time
+
 FAILED = Failed(Reason.EXHAUSTED, make_error())
 
 

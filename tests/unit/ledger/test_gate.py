@@ -12,6 +12,8 @@ from jetmill.protocol.outcome import Cancelled, Interrupted
 from jetmill.protocol.state import State
 from support.bench import RETRY, Hand, MemoryBench
 
+pytestmark = pytest.mark.virtual_time
+
 FORBID, REPLACE, LIMIT = (build_gate(policy, "report") for policy in ("forbid", "replace", "limit"))
 
 

@@ -12,6 +12,8 @@ from jetmill.protocol.outcome import Failed
 from jetmill.protocol.state import Reason, State
 from support.bench import Hand, MemoryBench
 
+pytestmark = pytest.mark.virtual_time
+
 FAILED = Failed(Reason.NON_RETRYABLE, make_error())
 
 

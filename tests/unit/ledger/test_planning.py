@@ -25,6 +25,8 @@ from jetmill.protocol.record import Entry
 from jetmill.protocol.state import Reason, State
 from support.bench import Hand, MemoryBench
 
+pytestmark = pytest.mark.virtual_time
+
 UID = "0f0e6c3c-0000-4000-8000-000000000001"
 MINUTE = 60_000_000
 

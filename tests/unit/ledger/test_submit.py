@@ -12,6 +12,8 @@ from jetmill.ledger.bulk import WINDOW
 from jetmill.ledger.submit import Submission, Submitted, submit_many
 from support.bench import Hand, MemoryBench
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def test_a_job_is_in_the_ledger_before_its_hint_is_in_the_queue(bench: MemoryBench) -> None:
     bench.faults.fail(PermissionDeniedError("no", subject="jm.default.q.>"), "hint")

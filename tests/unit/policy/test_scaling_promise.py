@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from jetmill_operator.policy.demand import Scaling, Seen
 from jetmill_operator.policy.scaling import ScalerState, ScalingReason, decide_replicas
 
-few = settings(max_examples=30, deadline=None)  # each is a small history; together they are quick
-
 specs = st.builds(
     lambda low, more, drain, cooldown, concurrency, limit, suspend: Scaling(
         low, low + more, drain, cooldown, concurrency, limit, suspend
@@ -66,7 +64,6 @@ def count_floor(spec: Scaling, seen: Seen) -> int:
     return min(math.ceil(seen.in_flight / spec.concurrency), seen.replicas) if seen.valid else seen.replicas
 
 
-@few
 @given(spec=specs, seen=looks())
 def test_limits_are_kept_but_for_jobs_in_hand(spec: Scaling, seen: list[Seen]) -> None:
     replicas = decide_replicas(spec, remember(spec, seen[:-1]), seen[-1]).replicas
@@ -74,20 +71,17 @@ def test_limits_are_kept_but_for_jobs_in_hand(spec: Scaling, seen: list[Seen]) -
     assert replicas >= spec.min_replicas or spec.suspend or seen[-1].unschedulable
 
 
-@few
 @given(spec=specs, seen=looks())
 def test_never_fewer_than_have_jobs_in_hand(spec: Scaling, seen: list[Seen]) -> None:
     assert decide_replicas(spec, remember(spec, seen[:-1]), seen[-1]).replicas >= count_floor(spec, seen[-1])
 
 
-@few
 @given(spec=specs, seen=looks())
 def test_a_suspended_job_gets_nobody_new(spec: Scaling, seen: list[Seen]) -> None:
     spec = replace(spec, suspend=True)
     assert decide_replicas(spec, remember(spec, seen[:-1]), seen[-1]).replicas <= seen[-1].replicas
 
 
-@few
 @given(spec=specs, seen=looks())
 def test_without_metrics_nothing_changes_but_that_min_replicas_come(spec: Scaling, seen: list[Seen]) -> None:
     state, blind = remember(spec, seen[:-1]), replace(seen[-1], valid=False)
@@ -96,7 +90,6 @@ def test_without_metrics_nothing_changes_but_that_min_replicas_come(spec: Scalin
     assert decision.state == state
 
 
-@few
 @given(spec=specs, seen=looks(), more=st.integers(1, 100_000))
 def test_a_larger_backlog_never_means_fewer(spec: Scaling, seen: list[Seen], more: int) -> None:
     state, now = remember(spec, seen[:-1]), seen[-1]
@@ -104,7 +97,6 @@ def test_a_larger_backlog_never_means_fewer(spec: Scaling, seen: list[Seen], mor
     assert decide_replicas(spec, state, replace(now, pending=now.pending + more)).replicas >= fewer
 
 
-@few
 @given(spec=specs, seen=looks())
 def test_work_never_waits_for_nobody(spec: Scaling, seen: list[Seen]) -> None:
     now = replace(seen[-1], valid=True, pending=seen[-1].pending + 1)
@@ -112,14 +104,12 @@ def test_work_never_waits_for_nobody(spec: Scaling, seen: list[Seen]) -> None:
     assert decide_replicas(spec, remember(spec, seen[:-1]), now).replicas >= 1
 
 
-@few
 @given(spec=specs, seen=looks())
 def test_where_there_is_no_room_nobody_is_added(spec: Scaling, seen: list[Seen]) -> None:
     now = replace(seen[-1], unschedulable=1, replicas=max(seen[-1].replicas, 1), valid=True)
     assert decide_replicas(spec, remember(spec, seen[:-1]), now).replicas <= now.replicas
 
 
-@few
 @given(spec=specs, seen=looks())
 def test_the_same_look_leads_to_the_same_decision_and_says_what_it_changes(spec: Scaling, seen: list[Seen]) -> None:
     state = remember(spec, seen[:-1])
@@ -131,7 +121,7 @@ def test_the_same_look_leads_to_the_same_decision_and_says_what_it_changes(spec:
     assert str(one)
 
 
-@settings(max_examples=12, deadline=None)  # each plays eight minutes
+@settings(max_examples=settings().max_examples // 4)  # each plays eight minutes
 @example(rate=23, half=6, service=2.0, concurrency=50)  # the seconds ask for twice what the minute does
 @given(
     rate=st.integers(1, 60),

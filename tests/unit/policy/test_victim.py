@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from factories import make_presence
 from jetmill_operator.policy.victim import WorkerSeen, build_workers, choose_drains, choose_victims, note_idle
-
-few = settings(max_examples=30, deadline=None)
 
 workers = st.lists(
     st.builds(
@@ -47,7 +45,6 @@ def test_where_too_few_are_idle_those_with_the_least_in_hand_are_told_to_drain()
     assert choose_drains([*CREW, WorkerSeen("told", busy=3, draining=True)], 1) == ["told"]
 
 
-@few
 @given(workers=workers, count=st.integers(-1, 20))
 def test_no_choice_ever_takes_a_worker_with_a_job_in_hand(workers: list[WorkerSeen], count: int) -> None:
     busy = {worker.worker for worker in workers if worker.busy}
@@ -56,7 +53,6 @@ def test_no_choice_ever_takes_a_worker_with_a_job_in_hand(workers: list[WorkerSe
     assert len(victims) == len(set(victims)) == min(max(count, 0), len(workers) - len(busy))
 
 
-@few
 @given(workers=workers, count=st.integers(-1, 20), order=st.randoms())
 def test_choices_do_not_depend_on_the_order_of_what_was_seen(workers, count, order) -> None:
     shuffled = list(workers)
@@ -65,7 +61,6 @@ def test_choices_do_not_depend_on_the_order_of_what_was_seen(workers, count, ord
     assert choose_drains(shuffled, count) == choose_drains(workers, count)
 
 
-@few
 @given(workers=workers, count=st.integers(0, 20))
 def test_whoever_is_told_to_drain_stays_chosen_as_long_as_as_many_shall_leave(workers, count) -> None:
     chosen = choose_drains(workers, count)

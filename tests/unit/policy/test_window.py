@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jetmill_operator.policy.window import Arrivals, Peak
-
-few = settings(max_examples=30, deadline=None)
 
 looks = st.lists(st.tuples(st.floats(0.1, 20), st.integers(0, 50)), min_size=1, max_size=40)
 
@@ -20,7 +18,6 @@ def watch(*looks: tuple[float, int], seconds: float = 60.0) -> Arrivals:
     return arrivals
 
 
-@few
 @given(looks=looks, seconds=st.floats(0, 100))
 def test_a_peak_is_the_highest_of_its_window(looks: list[tuple[float, int]], seconds: float) -> None:
     peak, seen, time = Peak(), [], 0.0
@@ -31,7 +28,6 @@ def test_a_peak_is_the_highest_of_its_window(looks: list[tuple[float, int]], sec
         assert peak.value == max(value for then, value in seen if time - then < seconds or then == time)
 
 
-@few
 @given(looks=looks)
 def test_a_peak_keeps_no_more_points_than_there_are_values(looks: list[tuple[float, int]]) -> None:
     peak, time = Peak(), 0.0

@@ -17,6 +17,8 @@ from jetmill_operator.cluster.ports import SCHEDULED_JOB
 from jetmill_operator.resources.label import FINALIZER
 from support.almanac import KEY, NAMESPACE, Almanac
 
+pytestmark = pytest.mark.virtual_time
+
 CONDITION = ("type", "status", "reason", "message", "lastTransitionTime", "observedGeneration")
 QUARTERLY = {"schedule": "*/15 * * * *"}
 

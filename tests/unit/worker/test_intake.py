@@ -7,6 +7,7 @@ import json
 from collections import Counter
 
 import msgspec
+import pytest
 
 from jetmill.bus.ports import Delivery
 from jetmill.protocol.record import JobSettings
@@ -14,6 +15,8 @@ from jetmill.protocol.subject import BANDS
 from jetmill.worker.intake import MAX_UNSETTLED, Intake
 from support.rig import Rig
 from support.wait import eventually
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Field:

@@ -28,6 +28,8 @@ from jetmill.worker.served import Served
 from support.rig import Rig
 from support.wait import eventually, soon
 
+pytestmark = pytest.mark.virtual_time
+
 
 class BrokenServed(Served):
     """A Job that cannot say for how long it may run."""

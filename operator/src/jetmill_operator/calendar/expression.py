@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from croniter import croniter
 
@@ -51,6 +53,8 @@ _CURE = (
 _FOLLOWS = re.compile(r"\*(/[0-9]+)?")
 _RANDOM = re.compile(r"[hr](\(|/|$)", re.IGNORECASE)
 _SEARCH_FROM = datetime(2000, 1, 1)  # noqa: DTZ001 - a wall time has no zone
+_KEPT = 1024
+"""So many expressions are kept as understood: each pass over a schedule asks anew, and croniter takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ class Cron:
 
     def walls(self, after: datetime) -> Iterator[datetime]:
         """The wall times (naive) later than `after`, in order; ends where none follows within 50 years."""
-        counter = croniter(self.fields, after, second_at_beginning=True, ret_type=datetime)
+        counter = copy(_build_counter(self.fields))
+        counter.set_current(after)
         try:
             while True:
                 wall: datetime = counter.get_next()
@@ -75,6 +80,7 @@ class Cron:
             return
 
 
+@lru_cache(_KEPT)
 def parse_cron(text: str) -> Cron:
     """Understand an expression; ScheduleError."""
     if len(text) > LONGEST:
@@ -97,6 +103,12 @@ def parse_cron(text: str) -> Cron:
         cure = "there is no such day: look at day of month and month"
         raise ScheduleError(FIELD, f"{text!r} never fires", cure=cure, position=found[-3][0])
     return cron
+
+
+@lru_cache(_KEPT)
+def _build_counter(fields: str) -> croniter[datetime]:
+    """Give what counts, to be copied: a counter moves."""
+    return croniter(fields, _SEARCH_FROM, second_at_beginning=True, ret_type=datetime)
 
 
 def _check_fields(found: list[tuple[int, str]]) -> None:

@@ -18,6 +18,8 @@ from jetmill_operator.reconcile.uninstall import parse_selector
 from jetmill_operator.resources.label import FINALIZER, MANAGED_BY
 from support.wait import eventually, soon
 
+pytestmark = pytest.mark.virtual_time
+
 HOME = "jetmill"
 COPY = SecretCopy("shop", "worker-shop", "worker")
 INSTALLATION = Installation(HOME, "jetmill-operator", {"part": "operator"}, lease="jetmill-operator")
