@@ -16,12 +16,14 @@ from urllib.parse import parse_qs
 import uvicorn
 
 from jetmill.bus.connect import BusOptions, connect
+from jetmill.interpreter import find_loop_factory
 from jetmill_operator.gateway.stream.backplane import Backplane
-from jetmill_operator.gateway.stream.frame import Subscribe
+from jetmill_operator.gateway.stream.frame import Frame, Subscribe
 from jetmill_operator.gateway.stream.option import StreamOptions
+from jetmill_operator.gateway.stream.outbox import Gap
 from jetmill_operator.gateway.stream.pump import run_socket
 from jetmill_operator.gateway.stream.sse import EventStream, parse_cursors
-from jetmill_operator.gateway.web.socket import RequestProtocol, StreamProtocol
+from jetmill_operator.gateway.web.socket import WIRE, RequestProtocol, StreamProtocol
 from support.stream import Viewer
 
 Message = MutableMapping[str, Any]
@@ -32,12 +34,16 @@ Send = Callable[[Message], Awaitable[None]]
 class AsgiSocket:
     """The port `Socket`."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, protocol: StreamProtocol, receive: Receive, send: Send) -> None:
+        self._protocol = protocol
         self._receive = receive
         self._send = send
 
-    async def send(self, text: str) -> None:
-        await self._send({"type": "websocket.send", "text": text})
+    async def send(self, frame: Frame | Gap) -> None:
+        await self._protocol.send_wire(frame.wire)
+
+    def push(self, frame: Frame) -> bool:
+        return self._protocol.push(frame.wire)
 
     async def receive(self) -> str | bytes | None:
         message = await self._receive()
@@ -64,7 +70,7 @@ class Gate:
             if scope["type"] == "websocket":
                 await receive()
                 await send({"type": "websocket.accept"})
-                await run_socket(session, AsgiSocket(receive, send))
+                await run_socket(session, AsgiSocket(scope["extensions"][WIRE], receive, send))
             else:
                 headers = dict(scope["headers"])
                 topics = query["topic"]
@@ -134,4 +140,5 @@ def read_options(words: list[str]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], read_options(sys.argv[3:])))
+    with asyncio.Runner(loop_factory=find_loop_factory()) as runner:  # as `jetmill gateway` runs
+        runner.run(main(sys.argv[1], sys.argv[2], read_options(sys.argv[3:])))

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
 
 from jetmill_operator.gateway.stream.feed import cut_frames
 from jetmill_operator.gateway.stream.frame import (
@@ -22,6 +24,7 @@ from jetmill_operator.gateway.stream.frame import (
     build_messages,
     build_snapshot,
     build_table,
+    build_wire,
     decode_client_frame,
 )
 from jetmill_operator.gateway.stream.source import Item
@@ -116,6 +119,18 @@ def test_what_is_put_together_is_json_again(values: list[Any], namespace: str, t
         assert (frame["namespace"], frame["topic"]) == (namespace, topic)
         if frame["type"] != "gap":
             assert frame["items"] == [msgspec.json.decode(raw) for raw in raws]
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 200_000])
+def test_a_text_is_one_frame_of_a_websocket_as_others_read_it(size: int) -> None:
+    text = "é" * (size // 2) + "x" * (size % 2)
+    reader = StreamReader()
+    reader.feed_data(build_wire(text))
+    with pytest.raises(StopIteration) as ended:
+        next(Frame.parse(reader.read_exact, mask=False))
+    frame = ended.value.value
+    assert (frame.opcode, frame.fin, frame.data.decode()) == (Opcode.TEXT, True, text)
+    assert not reader.buffer
 
 
 def test_many_events_are_several_frames_that_follow_each_other() -> None:

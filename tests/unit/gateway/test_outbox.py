@@ -13,7 +13,7 @@ from jetmill_operator.gateway.stream.frame import Frame, Key
 from jetmill_operator.gateway.stream.outbox import Gap, Outbox
 from jetmill_operator.gateway.stream.source import Item
 from support.stream import Tally
-from support.wait import soon
+from support.wait import eventually, soon
 
 KEY = Key("shop", "namespace")
 OTHER = Key("shop", "jobs:mail")
@@ -194,5 +194,59 @@ def test_whatever_happens_nothing_is_lost_without_a_word(steps: list[str], max_f
         tally.check("namespace", range(1, seqs[KEY] + 1))
         tally.check("jobs:mail", range(1, seqs[OTHER] + 1))
         assert len(tally.of_type("pong")) == steps.count("answer")
+
+    asyncio.run(run())
+
+
+class Peer:
+    """A client that reads while it is open, served as a socket serves it: pushed to, or sent what waits."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.open = asyncio.Event()
+        self.tally = Tally()
+        self._outbox = outbox
+        outbox.push = self.push
+
+    def push(self, frame: Frame) -> bool:
+        if self.open.is_set():
+            self.tally.add(frame.text)
+        return self.open.is_set()
+
+    async def serve(self) -> None:
+        while (frame := await self._outbox.take()) is not None:
+            await self.open.wait()
+            self.tally.add(frame.text)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(["put", "open", "shut", "turn", "gap"]), max_size=60))
+def test_what_is_pushed_never_overtakes_what_waits(steps: list[str]) -> None:
+    async def run() -> None:
+        outbox = make_outbox()
+        peer = Peer(outbox)
+        serving = asyncio.create_task(peer.serve())
+        seq = 0
+        for step in steps:
+            match step:
+                case "put":
+                    seq += 1
+                    outbox.put(make_frame(seq))
+                case "gap":
+                    seq += 1
+                    outbox.note_gap(Gap(KEY, after=seq - 1, seq=seq))
+                case "open":
+                    peer.open.set()
+                case "shut":
+                    peer.open.clear()
+                case _:
+                    await asyncio.sleep(0)
+        peer.open.set()
+        await eventually(lambda: not outbox and peer.tally.cursor.get("namespace", 0) == seq)
+        outbox.close(1000, "")
+        await soon(serving)
+        peer.tally.check("namespace", range(1, seq + 1))
+        told = [(frame["after"], frame["seq"]) for frame in peer.tally.frames]
+        assert told == sorted(told), "out of order"
+        assert outbox.delivered + outbox.dropped == steps.count("put")
 
     asyncio.run(run())

@@ -32,8 +32,8 @@ def dispatcher(
     ] = None,
 ) -> None:
     """Route events and deliver Webhooks until told to stop; all other settings come from the environment."""
+    from jetmill.interpreter import find_loop_factory
     from jetmill.log import configure
-    from jetmill.worker.worker import find_loop_factory
     from jetmill_operator.dispatch.process import Dispatcher
     from jetmill_operator.dispatch.settings import settings_from_env
 

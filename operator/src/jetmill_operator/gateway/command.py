@@ -38,6 +38,7 @@ def gateway(
     ] = None,
 ) -> None:
     """Serve jobs over HTTP until told to stop; all other settings come from the environment."""
+    from jetmill.interpreter import calm_collector, find_loop_factory
     from jetmill.log import configure
     from jetmill_operator.gateway.process import Gateway
     from jetmill_operator.gateway.settings import settings_from_env
@@ -52,10 +53,12 @@ def gateway(
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
 
     async def command() -> int:
+        calm_collector()
         return await Gateway(settings).run()
 
     try:
-        raise typer.Exit(asyncio.run(command()))
+        with asyncio.Runner(loop_factory=find_loop_factory()) as runner:
+            raise typer.Exit(runner.run(command()))
     except KeyboardInterrupt as err:
         sys.stderr.write("\n")
         raise typer.Exit(Exit.INTERRUPTED) from err

@@ -12,9 +12,6 @@ loop, which keeps its signals.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
-import importlib
 import os
 import signal
 import sys
@@ -29,6 +26,7 @@ from jetmill.bus.ports import Bus
 from jetmill.client.declaration import JobHandler, Registry, default_registry
 from jetmill.client.inject import Inject
 from jetmill.errors import BusError, ConfigError, JetmillError
+from jetmill.interpreter import calm_collector, find_loop_factory
 from jetmill.worker.discovery import discover
 from jetmill.worker.heartbeat import EXIT_STALLED
 from jetmill.worker.log import configure_logging, get_logger
@@ -169,7 +167,7 @@ class Worker:
             await asyncio.wait((starting,))
             return WorkerExit.DRAINED
         starting.result()
-        _calm_collector()
+        calm_collector()
         service = self.service
         await asyncio.wait((telling, service.stopped), return_when=asyncio.FIRST_COMPLETED)
         telling.cancel()
@@ -195,28 +193,5 @@ def run_worker(settings: WorkerSettings) -> int:
     return Worker(settings=settings).run()
 
 
-def _calm_collector() -> None:
-    """Have the cycle collector look less often, and not at what is there for good: it took a fifth of a job's time.
-    What start-up needed for a moment goes back to the system.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's: give back what the imports needed
-        if trim is not None:
-            trim(0)
-
-
 def _exit_stalled() -> None:
     os._exit(EXIT_STALLED)
-
-
-def find_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is installed; None: asyncio's own."""
-    try:
-        uvloop = importlib.import_module("uvloop")
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -46,6 +46,8 @@ class Backplane:
         """Sessions that ended, by code."""
         self.snapshots = snapshots
         """Who knows how all jobs stand; None: nobody does yet."""
+        self._users: Counter[str | None] = Counter()
+        """Sessions by whose they are."""
         self._open_bus = open_bus
         self._hubs: dict[str, Hub] = {}
         self._delivered = 0
@@ -63,10 +65,11 @@ class Backplane:
         """Begin a session, to be ended by `end_session`; FullError."""
         if self._closing or len(self.sessions) >= self.options.max_sessions:
             raise FullError("this gateway takes no more streams now", cure="try again, or another gateway")
-        if sum(one.access.user == access.user for one in self.sessions) >= self.options.max_sessions_of_one:
+        if self._users[access.user] >= self.options.max_sessions_of_one:
             raise FullError("you have as many streams here as one may have", cure="close some")
         session = Session(access, self.find_hub, namespace=namespace, options=self.options, snapshots=self.snapshots)
         self.sessions.add(session)
+        self._users[access.user] += 1
         if self._task is None:
             self._task = asyncio.create_task(self._look_after())
         return session
@@ -76,6 +79,7 @@ class Backplane:
         if session not in self.sessions:
             return
         self.sessions.remove(session)
+        self._users -= Counter((session.access.user,))
         session.close(code, "")
         self.closed[session.outbox.code] += 1
         self._delivered += session.outbox.delivered

@@ -6,6 +6,7 @@ get it. What comes from a client is decoded strictly: one error, FrameError, for
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -14,6 +15,10 @@ import msgspec
 from jetmill.errors import JetmillError
 
 VERSION = 1
+_TEXT = 0x81
+"""The first byte of a whole frame of text."""
+_SHORT = 126
+"""Longer ones say their length in two or eight bytes more."""
 MAX_CLIENT_BYTES = 16_384
 MAX_ITEMS = 500
 """Events in one frame; more of them are several frames."""
@@ -73,7 +78,7 @@ def decode_client_frame(text: str | bytes) -> ClientFrame:
 class Frame:
     """One of our texts, shared by all who get it."""
 
-    __slots__ = ("after", "count", "kept", "key", "replaces", "seq", "text")
+    __slots__ = ("_wire", "after", "count", "kept", "key", "replaces", "seq", "text")
 
     def __init__(
         self,
@@ -99,6 +104,27 @@ class Frame:
         """Never dropped: an answer, or what the client was waited for with."""
         self.replaces = replaces
         """A newer one makes it worthless, so that it takes its place."""
+        self._wire: bytes | None = None
+
+    @property
+    def wire(self) -> bytes:
+        """As it goes over a websocket: what a server sends is not masked, so it is the same for all, and made once."""
+        if self._wire is None:
+            self._wire = build_wire(self.text)
+        return self._wire
+
+
+def build_wire(text: str) -> bytes:
+    """A text as one whole frame of a websocket (RFC 6455, 5.2), not compressed. Pure."""
+    data = text.encode()
+    size = len(data)
+    if size < _SHORT:
+        head = struct.pack("!BB", _TEXT, size)
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", _TEXT, _SHORT, size)
+    else:
+        head = struct.pack("!BBQ", _TEXT, _SHORT + 1, size)
+    return head + data
 
 
 class Key(msgspec.Struct, frozen=True):

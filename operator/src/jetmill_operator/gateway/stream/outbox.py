@@ -16,7 +16,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from jetmill_operator.gateway.stream.frame import Frame, Key, build_gap
+from jetmill_operator.gateway.stream.frame import Frame, Key, build_gap, build_wire
 
 
 class Gap:
@@ -37,6 +37,11 @@ class Gap:
     def text(self) -> str:
         """As JSON."""
         return build_gap(self.key, after=self.after, seq=self.seq, missed=self.missed, reason=self.reason)
+
+    @property
+    def wire(self) -> bytes:
+        """As it goes over a websocket."""
+        return build_wire(self.text)
 
     def add(self, seq: int | None, missed: int | None) -> None:
         """Leave out more, up to `seq`."""
@@ -59,6 +64,8 @@ class Outbox:
         self.reason = ""
         self.on_close: Callable[[], None] | None = None
         """Called when it is closed."""
+        self.push: Callable[[Frame], bool] | None = None
+        """Sends a frame at once, if it can without waiting: what nothing waits before need not wait itself."""
         self.taken = asyncio.get_running_loop().time()
         """When the client last took something, or had nothing to take."""
         self.delivered = 0
@@ -83,6 +90,9 @@ class Outbox:
             return
         if not self._queue:
             self.taken = asyncio.get_running_loop().time()
+            if self.push is not None and self._is_awaited() and self.push(frame):
+                self.delivered += frame.count
+                return
         elif frame.replaces:
             self._remove(frame.key)
         self._queue.append(frame)
@@ -137,6 +147,10 @@ class Outbox:
         self._wake_waiting()
         if self.on_close is not None:
             self.on_close()
+
+    def _is_awaited(self) -> bool:
+        """Whoever takes has sent all that he took, and waits for more."""
+        return self._taker is not None and not self._taker.done()
 
     def _has_room(self) -> bool:
         return self._bytes * 2 < self._max_bytes and len(self._queue) * 2 < self._max_frames

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from jetmill_operator.gateway.stream.frame import Frame
+from jetmill_operator.gateway.stream.outbox import Gap
 from jetmill_operator.gateway.stream.session import Session
 
 _GRACE_SECONDS = 5.0
@@ -14,8 +16,12 @@ _GRACE_SECONDS = 5.0
 class Socket(Protocol):
     """A websocket that was accepted."""
 
-    async def send(self, text: str) -> None:
-        """Send a text; waits while the peer does not read. ConnectionError when it has gone."""
+    async def send(self, frame: Frame | Gap) -> None:
+        """Send a frame; waits while the peer does not read. ConnectionError when it has gone."""
+        ...
+
+    def push(self, frame: Frame) -> bool:
+        """Send a frame, if that needs no waiting."""
         ...
 
     async def receive(self) -> str | bytes | None:
@@ -32,15 +38,16 @@ async def run_socket(session: Session, socket: Socket) -> None:
     receiving = asyncio.create_task(_receive(session, socket))
     try:
         async with asyncio.timeout(None) as limit:
+            session.outbox.push = socket.push
             session.outbox.on_close = lambda: limit.reschedule(asyncio.get_running_loop().time() + _GRACE_SECONDS)
             while (frame := await session.outbox.take()) is not None:
-                await socket.send(frame.text)
+                await socket.send(frame)
             if not receiving.done():  # else the peer went first
                 await socket.close(session.outbox.code, session.outbox.reason)
     except (TimeoutError, ConnectionError):
         pass  # the peer reads nothing, or has gone: there is nobody to tell
     finally:
-        session.outbox.on_close = None
+        session.outbox.on_close = session.outbox.push = None
         receiving.cancel()
         await asyncio.gather(receiving, return_exceptions=True)
 

@@ -18,6 +18,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 USER_TIMEOUT_MILLISECONDS = 60_000
 EVENTS_PATH = "/api/v1/stream/sse"
+WIRE = "jetmill.wire"
+"""The extension of a websocket's scope under which its protocol is found."""
 _SEND_BYTES = 65_536
 
 
@@ -50,6 +52,29 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         bound_buffer(transport)
         bound_wait(transport, self.user_timeout_milliseconds)
+
+    async def run_asgi(self) -> None:
+        """Serve, with a way to the wire that does not go through all that stands between it and a handler."""
+        self.scope["extensions"][WIRE] = self  # type: ignore[assignment]
+        await super().run_asgi()
+
+    def push(self, wire: bytes) -> bool:
+        """Send a whole frame as it is, if the peer takes what was sent before; False: it would have to wait."""
+        if not self.writable.is_set() or self._is_over:
+            return False
+        self.transport.write(wire)
+        return True
+
+    async def send_wire(self, wire: bytes) -> None:
+        """Send a whole frame as it is; waits while the peer does not read. ConnectionError when it has gone."""
+        await self.writable.wait()
+        if self._is_over:
+            raise ConnectionError
+        self.transport.write(wire)
+
+    @property
+    def _is_over(self) -> bool:
+        return self.disconnected or self.close_sent or self.transport.is_closing()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send; a handshake that was answered by a response is complete, which uvicorn forgets and calls an error."""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import structlog
 from litestar import MediaType, Request, Response, WebSocket, get, post, websocket
-from litestar.exceptions import WebSocketDisconnect
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
@@ -21,7 +20,8 @@ from jetmill.protocol.letter import encode_letter
 from jetmill.protocol.name import is_label
 from jetmill_operator.gateway.access.right import SELF, SPEAK
 from jetmill_operator.gateway.stream.backplane import Backplane, FullError
-from jetmill_operator.gateway.stream.frame import Subscribe
+from jetmill_operator.gateway.stream.frame import Frame, Subscribe
+from jetmill_operator.gateway.stream.outbox import Gap
 from jetmill_operator.gateway.stream.pump import run_socket
 from jetmill_operator.gateway.stream.session import Session
 from jetmill_operator.gateway.stream.sse import MAX_TOPICS, EventStream, parse_cursors
@@ -33,7 +33,7 @@ from jetmill_operator.gateway.web.parts import parts_of
 from jetmill_operator.gateway.web.problem import Fault, ProblemError
 from jetmill_operator.gateway.web.route.job import NamespaceQuery
 from jetmill_operator.gateway.web.served import served_for
-from jetmill_operator.gateway.web.socket import EVENTS_PATH
+from jetmill_operator.gateway.web.socket import EVENTS_PATH, WIRE, StreamProtocol
 from jetmill_operator.gateway.web.watcher import Watcher
 
 PATH = "/api/v1/stream"
@@ -53,17 +53,19 @@ log = structlog.get_logger(__name__)
 
 
 class LitestarSocket:
-    """The port `Socket`."""
+    """The port `Socket`: what comes in comes through Litestar, what goes out goes to the wire."""
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
         self._socket = socket
+        self._protocol: StreamProtocol = cast("Any", socket.scope)["extensions"][WIRE]
 
-    async def send(self, text: str) -> None:
+    async def send(self, frame: Frame | Gap) -> None:
         """See the port."""
-        try:
-            await self._socket.send({"type": "websocket.send", "text": text, "bytes": None})
-        except WebSocketDisconnect as err:
-            raise ConnectionError from err
+        await self._protocol.send_wire(frame.wire)
+
+    def push(self, frame: Frame) -> bool:
+        """See the port."""
+        return self._protocol.push(frame.wire)
 
     async def receive(self) -> str | bytes | None:
         """See the port."""
