@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from factories import make_data
 from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
@@ -35,6 +36,7 @@ from jetmill.errors import (
 )
 from jetmill.http import HttpClient, HttpSettings
 from jetmill.protocol.record import JobSettings, WebhookSettings
+from jetmill.protocol.state import Reason, State
 from jetmill.worker import JobContext, Worker, WorkerSettings
 from support.gateway import serve
 from support.nats import NatsServer
@@ -264,6 +266,19 @@ async def test_deliveries_of_webhooks_are_in_no_list_and_no_count_unless_they_ar
     assert [one.job for one in await client.stats()] == ["fail", "greet", "wait"]
     assert [(one.job, one.ready) for one in await client.stats("wh--hook")] == [("wh--hook", 1)]
     assert [one.job for one in await client.stats("greet")] == ["greet"]
+
+
+async def test_withdrawn_slots_are_in_no_list_unless_they_are_asked_for(client: AnyClient, field: Field) -> None:
+    for job_id, reason in (("slot", Reason.WITHDRAWN), ("mine", None)):
+        record = make_data(State.CANCELLED, job="greet", reason=reason)
+        await field.bus.ledger.append(job_id, record, expected=0)
+    await client.enqueue("greet", {"name": "a"}, id="next")
+    assert [one.id for one in await client.list()] == ["next", "mine"]
+    assert [one.id for one in await client.list(state="cancelled")] == ["mine"]
+    assert [one.id for one in await client.list(reason="withdrawn")] == ["slot"]
+    assert await client.list(reason=["withdrawn", "poison"], state="failed") == []
+    with pytest.raises(InputError, match="poison"):
+        await client.list(reason="none")
 
 
 async def test_a_stream_goes_on_where_it_was_left(client: AnyClient, field: Field) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from factories import JOB, make_error
+from factories import JOB, make_data, make_error
 from jetmill.protocol.outcome import Failed
 from jetmill.protocol.record import WebhookSettings
-from jetmill.protocol.state import Reason
+from jetmill.protocol.state import Reason, State
 from support.bench import Hand
 from support.shell import Shell
 
@@ -190,6 +190,17 @@ def test_an_error_goes_to_stderr_and_has_its_code(shell: Shell, words: tuple[str
     assert said in result.stderr
     assert result.stderr.startswith("error:")
     assert result.stdout == ""
+
+
+def test_withdrawn_slots_are_listed_only_if_they_are_asked_for(shell: Shell) -> None:
+    async def withdraw(hand: Hand) -> None:
+        record = make_data(State.CANCELLED, reason=Reason.WITHDRAWN)
+        await hand.bus.ledger.append("slot", record, expected=0)
+
+    mine = enqueue(shell)
+    shell.work(withdraw)
+    assert [one["id"] for one in shell.ask("job", "list")] == [mine]
+    assert [one["id"] for one in shell.ask("job", "list", "--reason", "withdrawn")] == ["slot"]
 
 
 def test_deliveries_of_webhooks_are_listed_and_counted_only_if_they_are_asked_for(shell: Shell) -> None:

@@ -416,5 +416,6 @@ function commandOf(filter: Filter, name: string): string {
   const words = ["jetmill", "job", "list", "--namespace", name];
   for (const job of filter.job) words.push("--job", job);
   for (const state of filter.state) words.push("--state", state);
+  for (const reason of filter.reason) words.push("--reason", reason);
   return words.map(shell).join(" ");
 }

@@ -212,24 +212,12 @@ function Wall({ at, of }: { at: string; of: string }) {
 
 const RUNS = 12;
 /** Slots that are planned stand among the next runs. */
-const BEGUN = STATES.filter((state) => state !== "scheduled" && state !== "cancelled");
-const LOOKED_AT = 100;
+const BEGUN = STATES.filter((state) => state !== "scheduled");
 
-function runsOf(name: string, states: readonly string[], limit: number): URLSearchParams {
-  const params = new URLSearchParams({ schedule: name, limit: String(limit), sort: "-updated" });
-  for (const state of states) params.append("state", state);
-  return params;
-}
-
-/** A slot that an edit withdrew is cancelled too, and never was a run: there may be more of them than of anything else. */
 async function loadRuns(name: string, place: string, signal: AbortSignal): Promise<JobRow[]> {
-  const [begun, cancelled] = await Promise.all([
-    listJobs(place, runsOf(name, BEGUN, RUNS), signal),
-    listJobs(place, runsOf(name, ["cancelled"], LOOKED_AT), signal),
-  ]);
-  return [...begun.body.items, ...cancelled.body.items.filter((row) => row.reason !== "withdrawn")]
-    .sort((one, other) => Date.parse(other.updated) - Date.parse(one.updated))
-    .slice(0, RUNS);
+  const params = new URLSearchParams({ schedule: name, limit: String(RUNS), sort: "-updated" });
+  for (const state of BEGUN) params.append("state", state);
+  return (await listJobs(place, params, signal)).body.items;
 }
 
 function Runs({ schedule }: { schedule: Schedule }) {

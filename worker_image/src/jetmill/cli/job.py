@@ -41,17 +41,23 @@ def list_jobs(
         list[str] | None,
         typer.Option("--state", help="Only in this state, or `open`; may be repeated", show_default=False),
     ] = None,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option("--reason", help="Only for this reason: exhausted, withdrawn, …", show_default=False),
+    ] = None,
     since: Since = None,
     limit: Limit = 50,
     namespace: Namespace = None,
     nats_url: NatsUrl = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """List jobs, the one that changed last first."""
+    """List jobs, the one that changed last first; not slots that a schedule withdrew, unless --reason asks."""
 
     async def command() -> None:
         async with connected(namespace, nats_url) as client:
-            found = await client.list(job=job, state=state or None, since=parse_since(since), limit=limit or None)
+            found = await client.list(
+                job=job, state=state or None, reason=reason or None, since=parse_since(since), limit=limit or None
+            )
         show(found, output, table=build_job_table(found))
 
     run(command)

@@ -47,7 +47,7 @@ from jetmill.protocol.letter import encode_letter
 from jetmill.protocol.name import parse_job_id, parse_label
 from jetmill.protocol.record import Entry, JobSettings, PayloadRef, Presence
 from jetmill.protocol.retry import RetryPolicy
-from jetmill.protocol.state import OPEN, State
+from jetmill.protocol.state import OPEN, Reason, State
 from jetmill.protocol.subject import Subjects
 
 if TYPE_CHECKING:
@@ -395,13 +395,14 @@ class Client:
         *,
         job: str | None = None,
         state: str | Iterable[str] | None = None,
+        reason: str | Iterable[str] | None = None,
         since: datetime | timedelta | None = None,
         limit: int | None = 100,
     ) -> list[JobSummary]:
         """Jobs by their last change, the newest first. Reads the whole ledger: for people, not for hot paths.
 
-        Deliveries of Webhooks are left out, unless `job` is theirs. `state` is one state, several, or `open`; `since` a
-        time or how long ago.
+        Deliveries of Webhooks are left out, unless `job` is theirs; slots that a schedule withdrew, unless `reason` is
+        `withdrawn`. `state` is one state, several, or `open`; `since` a time or how long ago.
         """
         bus = await self.connect()
         table = JobTable()
@@ -410,7 +411,11 @@ class Client:
             async for entries in bus.ledger.follow(until=last):
                 table.add(entries)
         return table.select(
-            job=job, states=_parse_states(state), since=_parse_since(since, bus.link.now()), limit=limit
+            job=job,
+            states=_parse_states(state),
+            reasons=_parse_reasons(reason),
+            since=_parse_since(since, bus.link.now()),
+            limit=limit,
         )
 
     async def _wait(self, job_id: str, timeout: float | None) -> Entry:  # noqa: ASYNC109 - the same
@@ -457,6 +462,14 @@ def _parse_states(state: str | Iterable[str] | None) -> frozenset[State] | None:
             known = ", ".join([*State, "open"])
             raise InputError(f"no state {name!r}", field="state", cure=f"known: {known}") from err
     return frozenset(states)
+
+
+def _parse_reasons(reason: str | Iterable[str] | None) -> frozenset[Reason]:
+    named = [] if reason is None else [reason] if isinstance(reason, str) else list(reason)
+    unknown = [name for name in named if name not in list(Reason)]
+    if unknown:
+        raise InputError(f"no reason {unknown[0]!r}", field="reason", cure=f"known: {', '.join(Reason)}")
+    return frozenset(Reason(name) for name in named)
 
 
 def _parse_since(since: datetime | timedelta | None, now: int) -> int | None:

@@ -216,7 +216,13 @@ class JobTable:
             rows[entry.id] = (first[0] if first else entry.time, _lighten(entry))
 
     def select(
-        self, *, job: str | None, states: frozenset[State] | None, since: int | None, limit: int | None
+        self,
+        *,
+        job: str | None,
+        states: frozenset[State] | None,
+        reasons: frozenset[Reason] = frozenset(),
+        since: int | None,
+        limit: int | None,
     ) -> list[JobSummary]:
         """Those that fit, the one that changed last first; `since` (µs) looks at the last change."""
         rows = [
@@ -224,6 +230,7 @@ class JobTable:
             for first, entry in self._rows.values()
             if (not is_delivery(entry.record.job) if job is None else entry.record.job == job)
             and (states is None or entry.record.state in states)
+            and (entry.record.reason in reasons if reasons else entry.record.reason is not Reason.WITHDRAWN)
             and (since is None or entry.time >= since)
         ]
         rows.sort(key=lambda row: row[1].seq, reverse=True)

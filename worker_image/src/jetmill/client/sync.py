@@ -201,11 +201,12 @@ class SyncClient:
         *,
         job: str | None = None,
         state: str | Iterable[str] | None = None,
+        reason: str | Iterable[str] | None = None,
         since: datetime | timedelta | None = None,
         limit: int | None = 100,
     ) -> list[JobSummary]:
         """Jobs by their last change, the newest first."""
-        return self._call(self._client.list(job=job, state=state, since=since, limit=limit))
+        return self._call(self._client.list(job=job, state=state, reason=reason, since=since, limit=limit))
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

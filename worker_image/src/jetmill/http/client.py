@@ -265,16 +265,19 @@ class HttpClient:
         *,
         job: str | None = None,
         state: str | Iterable[str] | None = None,
+        reason: str | Iterable[str] | None = None,
         since: datetime | timedelta | None = None,
         limit: int | None = 100,
     ) -> list[JobSummary]:
         """Jobs by their last change, the newest first; what this client wrote is in it.
 
-        `state` is one state, several, or `open`; `since` a time or how long ago.
+        What is left out unless it is asked for: see `Client.list`. `state` is one state, several, or `open`; `since` a
+        time or how long ago.
         """
         params: dict[str, Any] = {
             "job": job,
             "state": [state] if isinstance(state, str) else None if state is None else list(state),
+            "reason": [reason] if isinstance(reason, str) else None if reason is None else list(reason),
             "updatedAfter": _read_since(since),
             "sort": "-updated",
             "after": self._seq or None,

@@ -161,7 +161,7 @@ def _count(row: Row, entry: Entry, tally: Tally, before: str) -> None:
         case State.FAILED:
             tally.failed += 1
         case State.CANCELLED:
-            tally.cancelled += 1
+            tally.cancelled += entry.record.reason is not Reason.WITHDRAWN  # that was no run, and nobody's decision
         case State.SKIPPED:
             tally.skipped += 1
         case State.RETRYING:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jetmill.protocol.name import is_delivery
+from jetmill.protocol.state import Reason
 from jetmill_operator.gateway.projection.bits import Bits
 from jetmill_operator.gateway.projection.column import Column
 from jetmill_operator.gateway.projection.filter import JobFilter, Sort
@@ -126,7 +127,10 @@ class Index:
                 column.drop_before(first)
 
     def select(self, wanted: JobFilter, narrowed: Iterable[Bits]) -> Bits:
-        """The jobs that fit; `narrowed` are the sets for what has no bitmap here."""
+        """The jobs that fit; `narrowed` are the sets for what has no bitmap here.
+
+        Deliveries are left out unless they are asked for by Job, slots that were withdrawn unless by reason.
+        """
         sets = list(narrowed)
         for kind, values in (("job", wanted.job), ("state", wanted.state), ("reason", wanted.reason)):
             if values:
@@ -136,6 +140,8 @@ class Index:
         if wanted.updated_after is not None or wanted.updated_before is not None:
             sets.append(self._updated.between(wanted.updated_after, wanted.updated_before))
         found = self.alive if wanted.job else self.alive - self.deliveries
+        if not wanted.reason:
+            found = found - self._any("reason", (Reason.WITHDRAWN,))
         for one in sorted(sets, key=lambda bits: len(bits.pieces)):
             found = found & one
         return found

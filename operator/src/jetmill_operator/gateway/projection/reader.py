@@ -180,7 +180,9 @@ def _facets_of(wanted: JobFilter) -> list[tuple[str, str]]:
 
 def _still_fits(row: Row, wanted: JobFilter) -> bool:
     """The row may be newer than the bitmaps."""
-    return (not wanted.state or row.state in wanted.state) and (not wanted.reason or row.reason in wanted.reason)
+    if not (row.reason in wanted.reason if wanted.reason else row.reason != Reason.WITHDRAWN):
+        return False
+    return not wanted.state or row.state in wanted.state
 
 
 def build_job_row(row: Row, namespace: str) -> JobRow:
