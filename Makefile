@@ -38,7 +38,7 @@ imports: $(STAMP) ## Which module may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
 unit: $(STAMP) ## Tests without any I/O of ours (CI=1: ten times as many examples of each property)
-	$(PYTEST) -n 2 -p no:pytest-kind tests/unit
+	$(PYTEST) -n 2 --dist loadfile -p no:pytest-kind tests/unit
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server

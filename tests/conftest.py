@@ -9,6 +9,7 @@ passed, is kept in build/fields.json, one session over the other; `make check-fi
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Generator
@@ -22,6 +23,9 @@ import pytest
 # CI looks ten times as long as a developer who wants to go on.
 hypothesis.settings.register_profile("house", deadline=None, max_examples=100 if os.environ.get("CI") else 10)
 hypothesis.settings.load_profile("house")
+
+# Modules and tests are there to the end: what collects garbage need not look at them again and again.
+gc.disable()
 
 ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)
 
@@ -45,6 +49,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fields = [name for mark in item.iter_markers("field") for name in mark.args]
         if fields:
             item.user_properties.append(("fields", fields))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 class FieldRecorder:

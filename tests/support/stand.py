@@ -326,7 +326,7 @@ class Stand:
             if answer:
                 return
             assert loop.time() < end, f"waited for {condition}: {await self.replicas()} {sorted(self.workers)}"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.25)
 
     async def enqueue(self, count: int = 1, *, wake: bool = True, **fields: Any) -> None:
         for _ in range(count):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,7 +144,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300 if os.environ.get("CI") else 75, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=3 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=st.dictionaries(WORDS, VALUES, max_size=6))
 def test_no_spec_whatever_does_more_than_be_refused(spec: dict[str, Any]) -> None:
     """The operator reads what anybody may have written: a refusal is the worst that comes of it."""

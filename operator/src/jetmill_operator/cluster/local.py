@@ -109,11 +109,12 @@ class LocalCluster:
     ) -> list[Body]:
         """See `Cluster.list`."""
         wanted = self._namespaces if namespace is None else (namespace,)
-        return [
-            clone(stored.body)
-            for (of, where, _), stored in sorted(self._objects.items(), key=lambda entry: entry[0][1:])
-            if of == kind and (not wanted or where in wanted) and has_labels(stored.body, labels or {})
-        ]
+        found = {
+            key: stored.body
+            for key, stored in self._objects.items()
+            if key[0] == kind and (not wanted or key[1] in wanted) and has_labels(stored.body, labels or {})
+        }
+        return [clone(found[key]) for key in sorted(found, key=lambda key: key[1:])]
 
     async def owners(self, kind: Kind, namespace: str, name: str, field: str) -> frozenset[str]:
         """See `Cluster.owners`."""
