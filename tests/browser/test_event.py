@@ -23,6 +23,7 @@ async def test_events_are_searched_by_pattern_and_text_and_followed_as_they_come
         await window.page.get_by_role("searchbox").fill("ada")
         await window.press("Search")
         await window.page.locator("[role=row]", has_text="order.paid").wait_for(state="detached")
+        await window.find("[role=row]", "order.placed")
         assert window.page.url.endswith("events?type=order.*&text=ada")
         assert await window.page.locator("[role=row]").count() == 2
         await stage.client.publish("order.placed", {"customer": "ADA again"}, subject="4713")
