@@ -95,10 +95,13 @@ class Release:
         self.kubectl("wait", "--for=condition=Ready", "jmj", "--all", "--timeout=60s")
 
     @contextmanager
-    def forwarded(self) -> Iterator[dict[str, str]]:
-        """The environment of a client on this machine, as the notes of the chart say it."""
+    def forwarded(self, service: str = "") -> Iterator[dict[str, str]]:
+        """The environment of a client on this machine, as the notes of the chart say it; for a NATS of its own if none
+        is named.
+        """
         port = find_free_port()
-        command = [find_tool("kubectl"), "-n", self.home, "port-forward", f"service/{self.name}-nats", f"{port}:4222"]
+        service = f"service/{service or f'{self.name}-nats'}"
+        command = [find_tool("kubectl"), "-n", self.home, "port-forward", service, f"{port}:4222"]
         secret = json.loads(self.kubectl("get", "secret", f"{self.name}-nats-producer", "-o", "json"))["data"]
         login = {key: base64.b64decode(value).decode() for key, value in secret.items() if key.startswith("JETMILL_")}
         with Door(command, environ=self._environ()):
