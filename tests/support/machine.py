@@ -23,7 +23,7 @@ from jetmill.ledger.cancel import cancel
 from jetmill.ledger.claim import Claim
 from jetmill.ledger.gate import build_gate
 from jetmill.ledger.keeper import Keeper
-from jetmill.ledger.reopen import discard, reopen, reschedule
+from jetmill.ledger.reopen import discard, reschedule, retry
 from jetmill.ledger.submit import Submission, Submitted, submit, submit_many
 from jetmill.ledger.verify import Report, verify
 from jetmill.protocol.outcome import Cancelled, Failed, Interrupted, Outcome, Retry, Succeeded
@@ -196,7 +196,7 @@ class LedgerMachine(RuleBasedStateMachine):
             entry = self.run(cancel(self.bench.bus, job_id, by="ada"))
             assert entry.record.final or entry.record.state is State.CANCELLING
 
-    @rule(job_id=st.sampled_from(IDS), what=st.sampled_from(["reopen", "discard", "reschedule"]))
+    @rule(job_id=st.sampled_from(IDS), what=st.sampled_from(["retry", "discard", "reschedule"]))
     def act(self, job_id: str, what: str) -> None:
         if job_id not in self.model.accepted:
             return
@@ -204,8 +204,8 @@ class LedgerMachine(RuleBasedStateMachine):
         due = bus.link.now() + 7_000_000
         with suppress(JobStateError), self.patient():
             match what:
-                case "reopen":
-                    self.run(reopen(bus, job_id, by="ada"))
+                case "retry":
+                    self.run(retry(bus, job_id, by="ada"))
                 case "discard":
                     self.run(discard(bus, job_id, by="ada"))
                 case _:

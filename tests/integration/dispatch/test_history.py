@@ -50,7 +50,7 @@ async def test_an_event_that_is_too_large_for_the_ledger_is_sent_and_shown_all_t
         assert msgspec.json.decode(delivery.body)["data"]["text"] == '"' * 400_000
 
 
-async def test_a_dead_delivery_is_sent_again_under_its_id_and_one_that_waits_is_not(office: Office) -> None:
+async def test_a_dead_delivery_is_sent_again_under_its_id_and_one_under_way_is_not(office: Office) -> None:
     async with Receiver.serve(reply(500)) as receiver:
         await office.declare("orders", make_webhook(receiver.url))
         await office.publish(amount=7)
@@ -66,6 +66,23 @@ async def test_a_dead_delivery_is_sent_again_under_its_id_and_one_that_waits_is_
         await receiver.received(5)
         with pytest.raises(JobStateError):
             await redeliver(office.client, status.id)
+
+
+async def test_a_delivery_that_waits_for_its_next_attempt_has_it_at_once(office: Office) -> None:
+    async with Receiver.serve(reply(500)) as receiver:
+        await office.declare("orders", make_webhook(receiver.url, delays=[3_600.0]))
+        await office.publish(amount=7)
+
+        async def waiting() -> str:
+            found = await office.deliveries()
+            return found[0].id if found and found[0].state is State.RETRYING else ""
+
+        delivery = await eventually(waiting)
+        receiver.answer = reply(200)
+        await redeliver(office.client, delivery)
+        [status] = await office.ended()
+        assert (status.id, status.state) == (delivery, State.SUCCEEDED)
+        assert [log.status for log in (await read_delivery(office.bus, delivery)).attempts] == [500, 200]
 
 
 async def test_a_test_event_goes_to_its_webhook_alone_whatever_that_subscribes_to(office: Office) -> None:

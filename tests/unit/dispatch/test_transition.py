@@ -13,7 +13,7 @@ import pytest
 from factories import JOB, make_call, make_data, make_job_id, make_settings
 from jetmill.bus.memory import MemoryWorld
 from jetmill.errors import BusError
-from jetmill.ledger.reopen import reopen
+from jetmill.ledger.reopen import retry
 from jetmill.protocol.event import Event, decode_event
 from jetmill.protocol.state import State
 from jetmill_operator.dispatch.transition import NOTE, TransitionPublisher
@@ -175,7 +175,7 @@ async def test_a_reopened_job_is_queued_again_by_an_event_of_its_own(bench: Memo
     hand = await bench.hand()
     job = await bench.submit()
     await hand.settle(await hand.start())
-    await reopen(bench.bus, job.id, by="ada")
+    await retry(bench.bus, job.id, by="ada")
     async with running(make_publisher(bench)):
         events = await wait_for_events(bench, 4)
     assert events[-1].type == "job.queued"

@@ -9,7 +9,7 @@ import pytest
 from factories import JOB, make_call, make_error
 from jetmill.errors import DisconnectedError, NoAnswerError
 from jetmill.ledger.cancel import cancel
-from jetmill.ledger.reopen import reopen, reschedule
+from jetmill.ledger.reopen import reschedule, retry
 from jetmill.protocol.codec import encode
 from jetmill.protocol.hint import Hint
 from jetmill.protocol.outcome import Cancelled, Failed, Interrupted, Retry, Succeeded
@@ -96,7 +96,7 @@ async def test_a_stale_hint_brings_no_payload_of_another_enqueueing(bench: Memor
     job = await bench.submit()
     first = await bench.last(job.id)
     await one.settle(await one.start(), FAILED)
-    await reopen(bench.bus, job.id, by="ada")
+    await retry(bench.bus, job.id, by="ada")
     bench.faults.lose_hints(JOB, job.id)
     body = encode(first.record).replace(b"ada", b"eve")
     await bench.bus.queue.publish(Hint(id=job.id, job=JOB, band="normal", body=body, seq=first.seq))
@@ -138,7 +138,7 @@ async def test_a_deadline_binds_nobody_who_started_and_no_person(bench: MemoryBe
     bench.pass_time(61)
     await bench.keeper().pass_once()
     await one.settle(await one.start(), FAILED)
-    await reopen(bench.bus, claim.entry.id, by="ada")
+    await retry(bench.bus, claim.entry.id, by="ada")
     await one.settle(await one.start(), SUCCESS)
     moved = await bench.submit(due=bench.bus.link.now() + 1_000_000, call=call)
     await reschedule(bench.bus, moved.id, due=bench.bus.link.now() + 5_000_000, by="ada")

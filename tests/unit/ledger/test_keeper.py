@@ -10,7 +10,7 @@ from factories import JOB, make_error, make_payload_ref
 from jetmill.errors import NoAnswerError
 from jetmill.ledger.cancel import cancel
 from jetmill.ledger.keeper import Keeper, Kept
-from jetmill.ledger.reopen import reopen
+from jetmill.ledger.reopen import retry
 from jetmill.protocol.outcome import Failed, Succeeded
 from jetmill.protocol.state import Reason
 from support.bench import SUCCESS, Hand, MemoryBench
@@ -128,7 +128,7 @@ async def test_a_job_that_was_retried_in_time_is_not_purged(bench: MemoryBench, 
     job = await bench.submit()
     await one.settle(await one.start(), FAILED)
     bench.pass_time(13 * DAY)
-    await reopen(bench.bus, job.id, by="ada")
+    await retry(bench.bus, job.id, by="ada")
     bench.pass_time(2 * DAY)
     assert (await bench.keeper().pass_once()).purged == 0
     await one.settle(await one.start(), FAILED)
@@ -141,7 +141,7 @@ async def test_a_retry_between_the_look_and_the_purge_stands_alone(bench: Memory
     job = await bench.submit()
     await one.settle(await one.start(), FAILED)
     last = await bench.last(job.id)
-    await reopen(bench.bus, job.id, by="ada")
+    await retry(bench.bus, job.id, by="ada")
     await bench.bus.ledger.purge(job.id, up_to=last.seq + 1)  # what a keeper does that had read `failed`
     assert await bench.states(job.id) == ["queued"]
     claim = await one.start()

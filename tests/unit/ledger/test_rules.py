@@ -13,7 +13,7 @@ from factories import JOB
 from jetmill.bus.ports import Bus, Queue
 from jetmill.ledger.cancel import cancel
 from jetmill.ledger.gate import build_gate
-from jetmill.ledger.reopen import reopen
+from jetmill.ledger.reopen import retry
 from jetmill.protocol.codec import encode
 from jetmill.protocol.hint import Hint
 from jetmill.protocol.outcome import Failed, Interrupted
@@ -285,7 +285,7 @@ class LatePurge:
         self.tails = queue.tails
 
     async def purge(self, job: str, job_id: str, *, up_to: int) -> None:
-        await reopen(self._bench.bus, job_id, by="ada")
+        await retry(self._bench.bus, job_id, by="ada")
         await self._queue.purge(job, job_id, up_to=up_to)
 
 
@@ -370,7 +370,7 @@ async def test_of_two_that_ask_for_a_gate_at_once_one_enters(bench: MemoryBench,
 async def test_a_retried_job_does_not_hold_the_gate_of_its_first_life(bench: MemoryBench, one: Hand, two: Hand) -> None:
     old = await bench.submit(gate=FORBID)
     await one.settle(await one.start(), FAILED)
-    await reopen(bench.bus, old.id, by="ada")
+    await retry(bench.bus, old.id, by="ada")
     retried = await one.take()
     new = await bench.submit(gate=FORBID)
     claim = await two.start()

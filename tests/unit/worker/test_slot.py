@@ -15,7 +15,7 @@ from jetmill.bus.ports import Ledger
 from jetmill.client.filter import Filter
 from jetmill.client.flow import RetryAfter
 from jetmill.errors import NoAnswerError
-from jetmill.ledger.reopen import reopen
+from jetmill.ledger.reopen import retry
 from jetmill.ledger.submit import Submission, submit
 from jetmill.ledger.verify import verify
 from jetmill.protocol.codec import encode
@@ -173,7 +173,7 @@ async def test_a_handler_whose_claim_was_lost_makes_way_for_the_next_of_its_job(
     theirs = Entry(handle.id, seq, first.time, taken)
     done = build_success(theirs, Succeeded(), time=first.time, worker="worker-2")
     await rig.bus.ledger.append(handle.id, encode(done), expected=seq)
-    await reopen(rig.bus, handle.id, by="ada")
+    await retry(rig.bus, handle.id, by="ada")
 
     await eventually(lambda: len(running) == 2)
     await eventually(lambda: cancelled == [0])

@@ -96,11 +96,11 @@ def show_one(
 
 @app.command()
 def redeliver(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Deliveries that are done with")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Deliveries that ended, or wait for an attempt")],
     namespace: Namespace = None,
     nats_url: NatsUrl = None,
 ) -> None:
-    """Send deliveries once more, under their ids."""
+    """Send deliveries once more, or now, under their ids."""
 
     async def command() -> None:
         from jetmill_operator.dispatch.history import redeliver as send_again

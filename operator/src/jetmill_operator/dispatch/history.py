@@ -143,7 +143,9 @@ def _read_log(record: Record) -> AttemptLog | None:
 
 
 async def redeliver(client: Client, delivery_id: str, *, webhook: str | None = None) -> None:
-    """Send a delivery that is done with once more, under its id; JobNotFoundError, JobStateError if it still waits."""
+    """Send a delivery that is done with once more, or one that waits for its next attempt now, under its id;
+    JobNotFoundError, JobStateError if it is under way.
+    """
     await read_delivery(await client.connect(), delivery_id, webhook=webhook)
     await client.retry(delivery_id)
 

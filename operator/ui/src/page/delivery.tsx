@@ -95,7 +95,7 @@ function Whole({ delivery, onDone }: { delivery: Delivery; onDone: () => void })
 function Redeliver({ delivery, onDone }: { delivery: Delivery; onDone: () => void }) {
   const [asked, setAsked] = useState(false);
   const allowed = may("create", "webhooks/redeliver");
-  const open = ["queued", "running", "retrying", "scheduled"].includes(delivery.state);
+  const open = ["queued", "running", "scheduled"].includes(delivery.state);
   const why = !allowed ? "You may not redeliver in this namespace" : open ? "It is being delivered still" : undefined;
   const send = async () => {
     await attempt(async () => {

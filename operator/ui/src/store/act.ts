@@ -11,11 +11,11 @@ export const DONE: Record<Action, string> = { cancel: "Cancelled", retry: "Queue
 const AT_ONCE = 8;
 const POLL_MS = 400;
 
-/** Cancelling is for what is open, retrying for what has ended, discarding for what failed. */
+/** Cancelling is for what is open, retrying for what has ended or waits for its next attempt, discarding for what failed. */
 export function applies(action: Action, state: string): boolean {
   if (action === "cancel") return ["scheduled", "queued", "running", "retrying"].includes(state);
   if (action === "discard") return state === "failed";
-  return ["failed", "cancelled", "skipped", "succeeded"].includes(state);
+  return ["retrying", "failed", "cancelled", "skipped", "succeeded"].includes(state);
 }
 
 export function allowed(action: Action): boolean {
@@ -24,7 +24,7 @@ export function allowed(action: Action): boolean {
 
 export function explain(action: Action): string {
   if (action === "cancel") return "Those that wait never start. Those that run are asked to stop; the handler decides how fast.";
-  if (action === "retry") return "They are queued again under the same ids, with all their attempts anew.";
+  if (action === "retry") return "Those that ended are queued again under the same ids, with all their attempts anew. Those that wait for their next attempt have it now.";
   return "They are given up for good: kept for reading until they are removed by age, but never run again.";
 }
 

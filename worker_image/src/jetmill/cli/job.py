@@ -131,7 +131,7 @@ def cancel_jobs(ids: Ids, namespace: Namespace = None, nats_url: NatsUrl = None,
 
 @app.command("retry")
 def retry_jobs(ids: Ids, namespace: Namespace = None, nats_url: NatsUrl = None, output: Output = Format.TABLE) -> None:
-    """Enqueue finished jobs once more."""
+    """Enqueue finished jobs once more; let those that wait for their next attempt have it now."""
 
     def act(client: Client, job_id: str) -> Coroutine[Any, Any, Transition]:
         return client.retry(job_id)

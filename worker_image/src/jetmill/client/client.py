@@ -38,7 +38,7 @@ from jetmill.client.status import (
 from jetmill.client.submission import Item, Payload, Submitter, Target, find_target
 from jetmill.errors import InputError, JetmillError, JobFailedError, NotFoundError
 from jetmill.ledger.cancel import cancel
-from jetmill.ledger.reopen import discard, reopen, reschedule
+from jetmill.ledger.reopen import discard, reschedule, retry
 from jetmill.ledger.schedule import trigger
 from jetmill.ledger.submit import Submitted
 from jetmill.protocol.codec import encode_value
@@ -279,9 +279,11 @@ class Client:
         return build_transition(await cancel(await self.connect(), parse_job_id(job_id), by=self.by))
 
     async def retry(self, job_id: str) -> Transition:
-        """Enqueue a finished job once more, at attempt 1; JobStateError if it is not finished, or given up."""
+        """Enqueue a finished job once more, at attempt 1, or let one that waits to be retried be so now; JobStateError
+        if it waits for its first attempt, runs, or was given up.
+        """
         bus = await self.connect()
-        transition = build_transition(await reopen(bus, parse_job_id(job_id), by=self.by))
+        transition = build_transition(await retry(bus, parse_job_id(job_id), by=self.by))
         bus.signals.wake(transition.job)
         return transition
 
@@ -292,7 +294,9 @@ class Client:
     async def reschedule(
         self, job_id: str, *, at: datetime | None = None, delay: float | timedelta | None = None
     ) -> Transition:
-        """Move a scheduled job to another time; JobStateError if it is not scheduled."""
+        """Move a scheduled job, or the next attempt of one that is retried, to another time; JobStateError if it waits
+        for no time.
+        """
         bus = await self.connect()
         if (at is None) == (delay is None):
             raise InputError("reschedule wants at or delay", field="at", cure="give one of them")

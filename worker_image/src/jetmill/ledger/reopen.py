@@ -1,5 +1,7 @@
 """What a person does with a job (rule 6): retry, discard, reschedule.
 
+To retry what waits for its next attempt is to let it have that now: the attempt counts as any other.
+
 All append by compare-and-set to what was read, and look again when that is refused or not answered. A reopening
 carries payload and call itself instead of pointing to them: the keeper may be purging the finished chain at this
 very moment, and then the new enqueueing must stand alone.
@@ -20,15 +22,24 @@ from jetmill.protocol.record import Entry, Record
 from jetmill.protocol.state import State
 from jetmill.protocol.step import build_discard, build_reopen, build_reschedule
 
+_MOVABLE = frozenset({State.SCHEDULED, State.RETRYING})
 
-async def reopen(bus: Bus, job_id: str, *, by: str) -> Entry:
-    """Enqueue a finished job once more: attempt 1, no crashes. Raise JobNotFoundError, JobStateError (not final, or
-    discarded), NoAnswerError.
+
+async def retry(bus: Bus, job_id: str, *, by: str) -> Entry:
+    """Enqueue a finished job once more: attempt 1, no crashes; or let one that waits to be retried be so now. Raise
+    JobNotFoundError, JobStateError (waits for its first attempt, runs, or was discarded), NoAnswerError.
     """
     backoff = for_caller()
     seen = await _read(bus, job_id, backoff)
+    if seen.record.state is State.RETRYING:
+        return await _move(bus, seen, due=bus.link.now(), by=by, backoff=backoff)
+    return await _reopen(bus, seen, by=by, backoff=backoff)
+
+
+async def _reopen(bus: Bus, seen: Entry, *, by: str, backoff: Backoff) -> Entry:
+    job_id = seen.id
     if not seen.record.final or seen.record.state is State.DISCARDED:
-        raise JobStateError(f"job {job_id} is {seen.record.state}", cure="only a finished job can be retried")
+        raise JobStateError(f"job {job_id} is {seen.record.state}", cure="it can be retried once it has ended")
     source = await read_source(bus, seen, backoff)
 
     def build(last: Entry) -> Record:
@@ -60,22 +71,25 @@ async def discard(bus: Bus, job_id: str, *, by: str) -> Entry:
 
 
 async def reschedule(bus: Bus, job_id: str, *, due: int, by: str) -> Entry:
-    """Move a scheduled job to another time (µs by the server's clock). Raise JobNotFoundError, JobStateError (not
-    scheduled), NoAnswerError.
+    """Move a scheduled job, or the next attempt of one that is retried, to another time (µs by the server's clock).
+    Raise JobNotFoundError, JobStateError (waits for no time), NoAnswerError.
     """
     backoff = for_caller()
-    seen = await _read(bus, job_id, backoff)
+    return await _move(bus, await _read(bus, job_id, backoff), due=due, by=by, backoff=backoff)
 
+
+async def _move(bus: Bus, seen: Entry, *, due: int, by: str, backoff: Backoff) -> Entry:
     def build(last: Entry) -> Record:
-        if last.record.state is not State.SCHEDULED:
-            raise JobStateError(f"job {job_id} is {last.record.state}", cure="only a scheduled job can be moved")
+        if last.record.state not in _MOVABLE:
+            cure = "only one that waits for a time can be moved"
+            raise JobStateError(f"job {seen.id} is {last.record.state}", cure=cure)
         return build_reschedule(last, due=due, time=bus.link.now(), by=by)
 
     stands = await _append(
         bus,
         seen,
         build,
-        is_done=lambda last: last.record.state is State.SCHEDULED and last.record.due == due,
+        is_done=lambda last: last.record.state in _MOVABLE and last.record.due == due,
         backoff=backoff,
     )
     await restore_hint(bus, stands, Backoff(unanswered_only=True))

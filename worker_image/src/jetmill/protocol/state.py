@@ -3,7 +3,7 @@
 ```
  0 ─▶ queued ────┐             cancelled ◀── queued · scheduled · retrying
  0 ─▶ scheduled ─┼─▶ running ─▶ succeeded · failed               any final ─▶ queued (reopened)   failed ─▶ discarded
-      retrying ──┘    │ │ │ └─▶ retrying                         scheduled ─▶ scheduled (rescheduled)
+      retrying ──┘    │ │ │ └─▶ retrying                         scheduled · retrying ─▶ the same (rescheduled)
                       │ │ └───▶ queued (interrupted)             cancelled (withdrawn) ─▶ scheduled
                       │ └─────▶ running (taken over, crashes + 1) queued · scheduled ─▶ skipped (gate, expired)
                       └───────▶ cancelling ─▶ succeeded · cancelled    0 ─▶ cancelled (withdrawn slot)
@@ -78,7 +78,7 @@ ALLOWED: dict[State | None, frozenset[State]] = {
     None: frozenset({State.QUEUED, State.SCHEDULED, State.CANCELLED}),
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.SKIPPED}),
     State.SCHEDULED: frozenset({State.RUNNING, State.CANCELLED, State.SKIPPED, State.SCHEDULED}),
-    State.RETRYING: frozenset({State.RUNNING, State.CANCELLED}),
+    State.RETRYING: frozenset({State.RUNNING, State.CANCELLED, State.RETRYING}),
     State.RUNNING: frozenset(
         {State.RUNNING, State.CANCELLING, State.SUCCEEDED, State.FAILED, State.RETRYING, State.QUEUED}
     ),

@@ -159,8 +159,9 @@ def build_conclusion(entry: Entry, *, time: int, worker: str) -> Record:
 
 
 def build_reschedule(entry: Entry, *, due: int, time: int, by: str) -> Record:
-    """`scheduled` at another time, after `scheduled`."""
-    return _follow(entry, State.SCHEDULED, time=time, by=by, due=due, reason=Reason.RESCHEDULED)
+    """`scheduled` or `retrying` at another time, after the same; what went wrong in the last attempt stays with it."""
+    state = State.RETRYING if entry.record.state is State.RETRYING else State.SCHEDULED
+    return _follow(entry, state, time=time, by=by, due=due, reason=Reason.RESCHEDULED, error=entry.record.error)
 
 
 def build_withdrawal(entry: Entry, *, generation: int, time: int, by: str) -> Record:

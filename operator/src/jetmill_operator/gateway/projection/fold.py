@@ -164,7 +164,7 @@ def _count(row: Row, entry: Entry, tally: Tally, before: str) -> None:
             tally.cancelled += entry.record.reason is not Reason.WITHDRAWN  # that was no run, and nobody's decision
         case State.SKIPPED:
             tally.skipped += 1
-        case State.RETRYING:
+        case State.RETRYING if before in CLAIMED:
             tally.retried += 1
-        case State.QUEUED | State.SCHEDULED | State.CANCELLING | State.DISCARDED:
+        case State.QUEUED | State.RETRYING | State.SCHEDULED | State.CANCELLING | State.DISCARDED:
             pass

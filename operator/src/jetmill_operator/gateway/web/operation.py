@@ -26,7 +26,7 @@ from jetmill.bus.ports import Bus
 from jetmill.client.status import time_of
 from jetmill.errors import BusError, InputError, JetmillError, JobStateError, NotFoundError, RefusedError
 from jetmill.ledger.cancel import cancel
-from jetmill.ledger.reopen import discard, reopen, reschedule
+from jetmill.ledger.reopen import discard, reschedule, retry
 from jetmill.protocol.identity import make_id
 from jetmill.protocol.record import Entry
 from jetmill.protocol.state import FINAL, OPEN, State
@@ -257,8 +257,8 @@ Act = Callable[[str], Awaitable[Entry]]
 
 
 def _make_act(bus: Bus, action: Action, *, by: str, due: int | None) -> Act:
-    async def retry(job_id: str) -> Entry:
-        entry = await reopen(bus, job_id, by=by)
+    async def start(job_id: str) -> Entry:
+        entry = await retry(bus, job_id, by=by)
         bus.signals.wake(entry.record.job)
         return entry
 
@@ -272,7 +272,7 @@ def _make_act(bus: Bus, action: Action, *, by: str, due: int | None) -> Act:
         case "cancel":
             return stop
         case "retry":
-            return retry
+            return start
         case "discard":
             return lambda job_id: discard(bus, job_id, by=by)
         case "reschedule":

@@ -16,7 +16,7 @@ from jetmill.client.follow import not_found
 from jetmill.client.status import JobStatus, build_transition, time_of
 from jetmill.errors import InputError, JobFailedError, JobStateError, NotFoundError
 from jetmill.ledger.cancel import cancel
-from jetmill.ledger.reopen import discard, reopen, reschedule
+from jetmill.ledger.reopen import discard, reschedule, retry
 from jetmill.protocol.record import Entry
 from jetmill.protocol.state import State
 from jetmill_operator.gateway.access.right import CANCEL, DISCARD, LOGS, PAYLOAD, READ, RESCHEDULE, RESULT, RETRY
@@ -126,15 +126,20 @@ async def cancel_job(
     return _answer(entry, status=202 if entry.record.state is State.CANCELLING else 200)
 
 
-@post(f"{PATH}/{{job_id:str}}/retry", opt={"right": RETRY}, tags=TAGS, summary="Enqueue a finished job once more")
+@post(
+    f"{PATH}/{{job_id:str}}/retry",
+    opt={"right": RETRY},
+    tags=TAGS,
+    summary="Run a job once more, or now",
+)
 async def retry_job(
     request: Asked,
     job_id: FromPath[str],
     namespace: NamespaceQuery = None,  # noqa: ARG001
 ) -> Response[TransitionBody]:
-    """At attempt 1, under the same id; 409 if it is not finished, or was given up."""
+    """Under the same id: one that ended, at attempt 1; one that waits for its next attempt, at that. 409 for others."""
     served = served_for(request)
-    entry = await _act(job_id, reopen(served.bus, job_id, by=caller_of(request).identity.name))
+    entry = await _act(job_id, retry(served.bus, job_id, by=caller_of(request).identity.name))
     served.bus.signals.wake(entry.record.job)
     return _answer(entry, status=202)
 
