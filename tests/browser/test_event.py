@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from browser.conftest import Open, Stage
+from jetmill.protocol.event import Event
 from jetmill_operator.cluster.local import LocalCluster
 from support.gateway import NAMESPACE, RunningGateway, serve
 from support.nats import find_free_port
+from support.wait import eventually
 
 
 async def test_events_are_searched_by_pattern_and_text_and_followed_as_they_come(
@@ -133,3 +135,32 @@ async def test_a_page_without_the_right_to_read_events_says_which_it_takes(
         await window.open("events")
         await window.find("[role=alert]", "list jobs/events")
         await window.check_access()
+
+
+async def test_an_event_that_a_subscription_gave_up_is_tried_again_or_let_go(
+    stage: Stage, local: RunningGateway, window_on: Open
+) -> None:
+    async def refuse(event: Event) -> None:
+        raise LookupError(f"no order {event.subject}")
+
+    async def both_dead() -> bool:
+        return len(await stage.client.events.dead("billing")) == 2
+
+    subscription = await stage.client.subscribe("order.*", refuse, durable="billing", retry=0)
+    for number in ("4711", "4712"):
+        await stage.client.publish("order.placed", {}, subject=number)
+    await eventually(both_dead)
+    await subscription.stop()
+    async with window_on(local) as window:
+        await window.open("events")
+        await window.find("section[aria-label='Events that subscriptions gave up'] tr", "no order 4711")
+        await window.check_access()
+        row = await window.find("tr", "no order 4711")
+        await window.press("Retry", within=row)
+        await window.see("billing gets it once more")
+        await row.wait_for(state="detached")
+        await window.press("Discard", within=await window.find("tr", "no order 4712"))
+        await window.press("Discard", within=await window.find("dialog"))
+        await window.see("It is given up for good")
+        await window.page.get_by_text("Given up by subscriptions").wait_for(state="detached")
+    assert await stage.client.events.dead("billing") == []

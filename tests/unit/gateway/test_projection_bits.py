@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import random
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetmill_operator.gateway.projection.bits import PIECE, Bits
@@ -58,6 +60,29 @@ def test_a_column_picks_as_sorting_all_would(values: dict[int, int], limit: int,
         reverse=largest,
     )
     assert column.pick(Bits.of(members), limit, beyond=mark, largest=largest) == wanted[:limit]
+
+
+@given(st.integers(0, 1_000), st.integers(1, 60), st.booleans(), st.booleans())
+@settings(max_examples=40)
+def test_a_column_picks_among_many_as_sorting_all_would(seed: int, limit: int, largest: bool, ordered: bool) -> None:
+    """Among few it looks at each by itself, among many into the blocks that may hold the extreme ones."""
+    chance = random.Random(seed)
+    numbers = sorted(chance.sample(range(4 * BLOCK), 1_200))
+    values = list(range(1, len(numbers) + 1))
+    if not ordered:
+        chance.shuffle(values)
+    column = Column()
+    column.put(zip(numbers, values, strict=True))
+    members = [pair for pair in zip(numbers, values, strict=True) if pair[0] % 3]
+    wanted = [number for number, _ in sorted(members, key=lambda pair: pair[1], reverse=largest)]
+    picked = column.pick(Bits.of(number for number, _ in members), limit, beyond=None, largest=largest)
+    assert picked == wanted[:limit]
+
+
+@given(st.integers(0, PIECE), st.integers(1, 40), st.integers(0, 2 * PIECE))
+def test_members_are_listed_whether_they_are_few_or_many(start: int, step: int, stop: int) -> None:
+    members = range(start, stop, step)
+    assert list(Bits.of(members)) == list(members)
 
 
 @given(

@@ -1,9 +1,9 @@
-// ScheduledJobs and Webhooks as they are declared, and what changes them. Only their pages load this.
+// Jobs, ScheduledJobs and Webhooks as they are declared.
 
 import { ask } from "./client";
 import type { Declaration } from "./gateway";
 
-export type Plural = "scheduledjobs" | "webhooks";
+export type Plural = "jobs" | "scheduledjobs" | "webhooks";
 
 export async function listDeclared(plural: Plural, namespace: string, signal?: AbortSignal): Promise<Declaration[]> {
   return (await ask<{ items: Declaration[] }>(`declarations/${plural}`, { params: { namespace }, signal })).body.items;

@@ -45,3 +45,23 @@ export async function listEvents(namespace: string, search: EventSearch, options
 export async function getEvent(seq: string, namespace: string, signal?: AbortSignal): Promise<EventRow> {
   return (await ask<EventRow>(`events/${seq}`, { params: { namespace }, signal })).body;
 }
+
+/** An event that a durable subscription gave up. */
+export interface DeadEvent {
+  subscription: string;
+  seq: number;
+  /** When it was given up. */
+  time: Time;
+  attempts: number;
+  error: { type: string; message: string };
+  event?: CloudEvent | null;
+}
+
+export async function listDead(namespace: string, signal?: AbortSignal): Promise<DeadEvent[]> {
+  return (await ask<{ items?: DeadEvent[] }>("events/dead", { params: { namespace, limit: 200 }, signal })).body.items ?? [];
+}
+
+export async function resolveDead(one: DeadEvent, action: "retry" | "discard", namespace: string): Promise<void> {
+  const { subscription, seq } = one;
+  await ask("events/dead", { method: "POST", params: { namespace }, body: { subscription, seq, action } });
+}

@@ -158,11 +158,3 @@ export interface Declaration {
   spec: Record<string, unknown>;
   status?: { conditions?: Condition[]; [more: string]: unknown };
 }
-
-export async function listDeclarations(namespace: string, signal?: AbortSignal): Promise<Declaration[]> {
-  return (await ask<{ items: Declaration[] }>("declarations/jobs", { params: { namespace }, signal })).body.items;
-}
-
-export async function getDeclaration(name: string, namespace: string, signal?: AbortSignal): Promise<Declaration> {
-  return (await ask<Declaration>(`declarations/jobs/${name}`, { params: { namespace }, signal })).body;
-}

@@ -5,8 +5,9 @@ import { type Action, countActed, groupJobs } from "../api/gateway";
 import type { Group, JobEvent } from "../api/type";
 import { type Filter, filterParams, parseFilter, selectionOf } from "../filter";
 import { useEvery, useLoad, useThrottle } from "../load";
+import { List } from "../part/asked";
 import { Confirm } from "../part/dialog";
-import { Broken, Empty, Waiting } from "../part/empty";
+import { Empty } from "../part/empty";
 import { Icon } from "../part/icon";
 import { Ago } from "../part/time";
 import { href } from "../route";
@@ -27,17 +28,17 @@ const FAILED = new URLSearchParams({ state: "failed" });
 export function DeadLetters() {
   const name = namespace.value;
   const [by, setBy] = useState<By>("error");
-  const { data, error, reload } = useLoad(`${name}/${by}/${gaps.value}`, (signal) => groupJobs(name, by, FAILED, signal));
-  const again = useThrottle(reload, 1500);
+  const loaded = useLoad(`${name}/${by}/${gaps.value}`, (signal) => groupJobs(name, by, FAILED, signal));
+  const again = useThrottle(loaded.reload, 1500);
   useLive<JobEvent>("state:failed", { onItems: again, onGap: again });
   useLive<JobEvent>("state:discarded", { onItems: again, onGap: again });
   useEvery(again, 15_000);
-  const all = data?.reduce((sum, group) => sum + group.count, 0) ?? 0;
+  const all = loaded.data?.reduce((sum, group) => sum + group.count, 0) ?? 0;
   return (
     <>
       <div class="title">
         <h1>Dead letters</h1>
-        <span class="soft number" role="status">{data ? count(all, "failed job") : ""}</span>
+        <span class="soft number" role="status">{loaded.data ? count(all, "failed job") : ""}</span>
         <div class="end">
           <div class="segment" role="group" aria-label="Grouped by">
             {GROUPINGS.map(([value, text]) => (
@@ -49,21 +50,20 @@ export function DeadLetters() {
         </div>
       </div>
       <section class="sheet" aria-label="Groups of failed jobs">
-        {error && !data ? (
-          <div class="inner"><Broken error={error} again={reload} /></div>
-        ) : !data ? (
-          <Waiting />
-        ) : !data.length ? (
-          <Empty icon="check" title="Nothing has failed for good">
-            <p>Jobs whose retries are spent stand here, whole, until somebody retries them or gives them up.</p>
-          </Empty>
-        ) : (
-          <ul class="attention">
-            {data.map((group) => (
-              <Row key={group.key} by={by} group={group} onDone={reload} />
-            ))}
-          </ul>
-        )}
+        <List
+          of={loaded}
+          empty={
+            <Empty icon="check" title="Nothing has failed for good">
+              <p>Jobs whose retries are spent stand here, whole, until somebody retries them or gives them up.</p>
+            </Empty>
+          }
+        >
+          {(groups) => (
+            <ul class="attention">
+              {groups.map((group) => <Row key={group.key} by={by} group={group} onDone={loaded.reload} />)}
+            </ul>
+          )}
+        </List>
       </section>
     </>
   );

@@ -1,22 +1,24 @@
 // Declarations: the Jobs that are declared here, whether they are ready, and how their workers follow the backlog.
 
 import { useMemo } from "preact/hooks";
-import { type Declaration as Declared, getDeclaration, getStats, listDeclarations, listFlows } from "../api/gateway";
-import { ProblemError } from "../api/client";
+import { getDeclared, listDeclared } from "../api/declared";
+import { type Declaration as Declared, getStats, listFlows } from "../api/gateway";
 import type { JobEvent, Latency } from "../api/type";
 import { isLate } from "../attention";
 import { useEvery, useLoad, useThrottle } from "../load";
-import { Copy, Json } from "../part/code";
+import { List, Table, Whole } from "../part/asked";
+import { Copy } from "../part/code";
 import { Conditions, Readiness, readyOf } from "../part/condition";
-import { Broken, Empty, Waiting } from "../part/empty";
+import { Empty } from "../part/empty";
 import { Meter } from "../part/meter";
+import { Figure, Spec, Trail } from "../part/piece";
 import { Ago } from "../part/time";
 import { href } from "../route";
 import { fill, rates, timesOf } from "../series";
 import { queues, seenOf } from "../store/glance";
 import { useLive } from "../store/live";
 import { namespace } from "../store/session";
-import { rateFor, shell, whole } from "../text";
+import { count, rateFor, shell, whole } from "../text";
 import { span, spanOf } from "../time";
 import { Chart, Legend, type Line } from "../part/line";
 
@@ -27,46 +29,29 @@ function imageOf(declared: Declared): string {
 
 export function Declarations() {
   const name = namespace.value;
-  const { data, error, reload } = useLoad(`declarations/${name}`, (signal) => listDeclarations(name, signal));
-  useEvery(reload, 5000);
+  const loaded = useLoad(`declarations/${name}`, (signal) => listDeclared("jobs", name, signal));
+  useEvery(loaded.reload, 5000);
   return (
     <>
       <div class="title">
         <h1>Declarations</h1>
-        <span class="soft">{data ? `${whole(data.length)} Jobs` : ""}</span>
+        <span class="soft">{loaded.data?.length ? count(loaded.data.length, "Job") : ""}</span>
       </div>
       <section class="sheet" aria-label="Jobs">
-        {error && !data ? (
-          <div class="inner"><Broken error={error} again={reload} /></div>
-        ) : !data ? (
-          <Waiting />
-        ) : !data.length ? (
-          <Empty icon="declarations" title="No Job is declared in this namespace">
-            <pre class="code" tabIndex={0}>kubectl apply -f jobs.yaml --namespace {name}</pre>
-          </Empty>
-        ) : (
-          <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of Jobs">
-            <table class="table">
-              <thead>
-                <tr>
-                  <th scope="col">Job</th>
-                  <th scope="col">Status</th>
-                  <th scope="col" class="right">Waiting</th>
-                  <th scope="col" class="right">In hand</th>
-                  <th scope="col" class="right">Later</th>
-                  <th scope="col">Workers</th>
-                  <th scope="col">Slots busy</th>
-                  <th scope="col">Declared</th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.map((declared) => (
-                  <Row key={declared.name} declared={declared} />
-                ))}
-              </tbody>
-            </table>
-          </div>
-        )}
+        <List
+          of={loaded}
+          empty={
+            <Empty icon="declarations" title="No Job is declared in this namespace">
+              <pre class="code" tabIndex={0}>kubectl apply -f jobs.yaml --namespace {name}</pre>
+            </Empty>
+          }
+        >
+          {(items) => (
+            <Table label="Table of Jobs" heads={["Job", "Status", "Waiting>", "In hand>", "Later>", "Workers", "Slots busy", "Declared"]}>
+              {items.map((declared) => <Row key={declared.name} declared={declared} />)}
+            </Table>
+          )}
+        </List>
       </section>
     </>
   );
@@ -87,9 +72,9 @@ function Row({ declared }: { declared: Declared }) {
         <Readiness declared={declared} />
         {ready && ready.status !== "True" && <div class="small soft">{ready.message}</div>}
       </td>
-      <td class="right number">{queue ? whole(queue.ready) : "–"}</td>
-      <td class="right number">{queue ? whole(queue.inFlight) : "–"}</td>
-      <td class="right number">{queue ? whole(queue.delayed) : "–"}</td>
+      <td class="right number">{numberOf(queue?.ready)}</td>
+      <td class="right number">{numberOf(queue?.inFlight)}</td>
+      <td class="right number">{numberOf(queue?.delayed)}</td>
       <td class="number">{workersOf(declared, queue?.workers)}</td>
       <td style={{ minWidth: "100px" }}>{queue && <Meter part={queue.busy} all={queue.slots} label={`Busy slots of ${name}`} />}</td>
       <td class="small"><Ago at={declared.created} /></td>
@@ -105,21 +90,19 @@ function workersOf(declared: Declared, present: number | undefined): string {
 
 export function Declaration({ name }: { name: string }) {
   const place = namespace.value;
-  const { data, error, reload } = useLoad(`declaration/${place}/${name}`, (signal) => getDeclaration(name, place, signal));
-  useEvery(reload, 5000);
-  if (error && !data) {
-    if (error instanceof ProblemError && error.status === 404) {
-      return (
-        <Empty page icon="search" title={`No Job ${name} is declared in ${place}`}>
-          <p>Its jobs may still be there.</p>
-          <a class="button" href={href("jobs", `job=${name}`)}>Jobs of {name}</a>
-        </Empty>
-      );
-    }
-    return <Broken error={error} again={reload} />;
-  }
-  if (!data) return <section class="sheet"><Waiting lines={8} /></section>;
-  return <Whole declared={data} />;
+  const loaded = useLoad(`declaration/${place}/${name}`, (signal) => getDeclared("jobs", name, place, signal));
+  useEvery(loaded.reload, 5000);
+  const instead = (
+    <>
+      <p>Its jobs may still be there.</p>
+      <a class="button" href={href("jobs", `job=${name}`)}>Jobs of {name}</a>
+    </>
+  );
+  return (
+    <Whole of={loaded} name={name} gone={`No Job ${name} is declared in ${place}`} instead={instead}>
+      {(declared) => <Job declared={declared} />}
+    </Whole>
+  );
 }
 
 function Passing({ name }: { name: string }) {
@@ -129,7 +112,7 @@ function Passing({ name }: { name: string }) {
   const flow = data?.[name];
   return (
     <>
-      <Figure name="Oldest waits" text={spanOf(flow?.oldestSeconds)} tone={isLate(flow?.oldestSeconds) ? "warn" : undefined} />
+      <Figure name="Oldest waits" value={spanOf(flow?.oldestSeconds)} tone={isLate(flow?.oldestSeconds) ? "warn" : undefined} />
       <Took name="Wait p95" latency={flow?.wait} />
       <Took name="Run p95" latency={flow?.run} />
     </>
@@ -138,18 +121,16 @@ function Passing({ name }: { name: string }) {
 
 /** In the last quarter of an hour. */
 function Took({ name, latency }: { name: string; latency: Latency | undefined }) {
-  return <Figure name={name} text={spanOf(latency?.p95)} note={latency && `half ${spanOf(latency.p50)}, 99 % ${spanOf(latency.p99)}`} />;
+  return <Figure name={name} value={spanOf(latency?.p95)} note={latency && `half ${spanOf(latency.p50)}, 99 % ${spanOf(latency.p99)}`} />;
 }
 
-function Whole({ declared }: { declared: Declared }) {
+function Job({ declared }: { declared: Declared }) {
   const name = declared.name;
   const queue = queues.value?.find((one) => one.job === name);
   const scaling = declared.status?.["scaling"] as { desired: number; reason: string; message: string; time: string } | undefined;
   return (
     <>
-      <nav class="trail" aria-label="Where this is">
-        <a href={href("declarations")}>Declarations</a> / {name}
-      </nav>
+      <Trail to="declarations" name="Declarations">{name}</Trail>
       <div class="title">
         <h1>{name}</h1>
         <Readiness declared={declared} />
@@ -160,11 +141,11 @@ function Whole({ declared }: { declared: Declared }) {
         </div>
       </div>
       <div class="tiles">
-        <Figure name="Waiting" value={queue?.ready} />
-        <Figure name="In hand" value={queue?.inFlight} />
-        <Figure name="For later" value={queue?.delayed} />
-        <Figure name="Workers" value={queue?.workers} note={scaling ? `${scaling.desired} wanted` : undefined} />
-        <Figure name="Slots busy" value={queue?.busy} note={queue ? `of ${queue.slots}` : undefined} />
+        <Figure name="Waiting" value={numberOf(queue?.ready)} />
+        <Figure name="In hand" value={numberOf(queue?.inFlight)} />
+        <Figure name="For later" value={numberOf(queue?.delayed)} />
+        <Figure name="Workers" value={numberOf(queue?.workers)} note={scaling ? `${scaling.desired} wanted` : undefined} />
+        <Figure name="Slots busy" value={numberOf(queue?.busy)} note={queue ? `of ${queue.slots}` : undefined} />
         <Passing name={name} />
       </div>
       <div class="grid two">
@@ -172,22 +153,13 @@ function Whole({ declared }: { declared: Declared }) {
         <Throughput name={name} />
       </div>
       <Conditions conditions={declared.status?.conditions ?? []} />
-      <section class="sheet">
-        <header><h2>Spec</h2><span class="faint small">generation {declared.generation ?? "–"}</span></header>
-        <div class="inner"><Json value={declared.spec} label="Spec" /></div>
-      </section>
+      <Spec declared={declared} />
     </>
   );
 }
 
-function Figure({ name, value, text, note, tone }: { name: string; value?: number | undefined; text?: string; note?: string | undefined; tone?: string | undefined }) {
-  return (
-    <div class="sheet tile" data-tone={tone}>
-      <div class="name">{name}</div>
-      <div class="value">{text ?? (value === undefined ? "–" : whole(value))}</div>
-      <div class="note">{note ?? " "}</div>
-    </div>
-  );
+function numberOf(value: number | undefined): string {
+  return value === undefined ? "–" : whole(value);
 }
 
 /** What this page has seen since it was opened: nobody keeps it longer. */

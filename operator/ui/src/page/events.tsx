@@ -17,6 +17,7 @@ import { gaps, useLive } from "../store/live";
 import { namespace } from "../store/session";
 import { count, shell } from "../text";
 import { append, gist, isPattern, matchesText, prepend } from "../tail";
+import { Abandoned } from "./abandoned";
 
 const PAGE = 100;
 const BUFFER = 2000;
@@ -221,6 +222,7 @@ export function Events() {
         </section>
         <div ref={pane}><One seq={seq} rows={list.rows} /></div>
       </div>
+      <Abandoned />
     </>
   );
 }

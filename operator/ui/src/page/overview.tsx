@@ -1,7 +1,8 @@
 // How it goes: throughput, failures, latency, what waits, who works, and what needs attention.
 
 import { useMemo } from "preact/hooks";
-import { getStats, groupJobs, listDeclarations, listFlows } from "../api/gateway";
+import { listDeclared } from "../api/declared";
+import { getStats, groupJobs, listFlows } from "../api/gateway";
 import type { Flow, Group, Queue } from "../api/type";
 import { type Finding, findAttention, isLate } from "../attention";
 import { useEvery, useLoad, useThrottle } from "../load";
@@ -33,7 +34,7 @@ export function Overview() {
     return fill(found, since, until, look.stepSeconds);
   });
   const states = useLoad(`states/${name}/${gaps.value}`, (signal) => groupJobs(name, "state", NONE, signal));
-  const declared = useLoad(`declared/${name}`, (signal) => listDeclarations(name, signal));
+  const declared = useLoad(`declared/${name}`, (signal) => listDeclared("jobs", name, signal));
   const flows = useLoad(`flows/${name}`, (signal) => listFlows(name, signal));
   const again = useThrottle(() => {
     stats.reload();

@@ -6,12 +6,13 @@ import { type Declaration, listJobs } from "../api/gateway";
 import { type Calendar, listNext, type Occurrence, previewCalendar, setSuspended, triggerSchedule } from "../api/schedule";
 import type { JobEvent, JobRow } from "../api/type";
 import { useEvery, useLoad, useThrottle } from "../load";
+import { List, Table, Whole } from "../part/asked";
 import { Copy, Json } from "../part/code";
 import { Conditions, Readiness, readyOf } from "../part/condition";
 import { Confirm } from "../part/dialog";
-import { Broken, Empty, Waiting } from "../part/empty";
+import { Broken, Waiting } from "../part/empty";
 import { Icon } from "../part/icon";
-import { Fact, Figure, Trail } from "../part/piece";
+import { Fact, Figure, Spec, Trail } from "../part/piece";
 import { StateBadge, STATES } from "../part/state";
 import { Ago, Clock, Span } from "../part/time";
 import { isGone } from "../api/client";
@@ -30,24 +31,22 @@ const SHOWN = 20;
 
 export function SchedulePage({ name }: { name: string }) {
   const place = namespace.value;
-  const { data, error, reload } = useLoad(`schedule/${place}/${name}`, (signal) => getDeclared("scheduledjobs", name, place, signal));
-  useEvery(reload, 5000);
-  if (error && !data) {
-    if (isGone(error)) {
-      return (
-        <Empty page icon="search" title={`No ScheduledJob ${name} is declared in ${place}`}>
-          <p>The jobs that it enqueued may still be there.</p>
-          <a class="button" href={href("jobs", `schedule=${name}`)}>Its runs</a>
-        </Empty>
-      );
-    }
-    return <><h1 class="unseen">{name}</h1><Broken error={error} again={reload} /></>;
-  }
-  if (!data) return <section class="sheet"><h1 class="unseen">{name}</h1><Waiting lines={8} /></section>;
-  return <Whole declared={data} onDone={reload} />;
+  const loaded = useLoad(`schedule/${place}/${name}`, (signal) => getDeclared("scheduledjobs", name, place, signal));
+  useEvery(loaded.reload, 5000);
+  const instead = (
+    <>
+      <p>The jobs that it enqueued may still be there.</p>
+      <a class="button" href={href("jobs", `schedule=${name}`)}>Its runs</a>
+    </>
+  );
+  return (
+    <Whole of={loaded} name={name} gone={`No ScheduledJob ${name} is declared in ${place}`} instead={instead}>
+      {(declared) => <Planned declared={declared} onDone={loaded.reload} />}
+    </Whole>
+  );
 }
 
-function Whole({ declared, onDone }: { declared: Declaration; onDone: () => void }) {
+function Planned({ declared, onDone }: { declared: Declaration; onDone: () => void }) {
   const schedule = readSchedule(declared);
   const ready = readyOf(declared);
   const next = nextOf(schedule, now.value);
@@ -88,10 +87,7 @@ function Whole({ declared, onDone }: { declared: Declaration; onDone: () => void
         </div>
       </div>
       <Conditions conditions={declared.status?.conditions ?? []} />
-      <section class="sheet">
-        <header><h2>Spec</h2><span class="faint small">generation {declared.generation ?? "–"}</span></header>
-        <div class="inner"><Json value={declared.spec} label="Spec" /></div>
-      </section>
+      <Spec declared={declared} />
     </>
   );
 }
@@ -174,29 +170,18 @@ function Occurrences({ items, of, label }: { items: Occurrence[]; of: string; la
   const mine = zone.value || Intl.DateTimeFormat().resolvedOptions().timeZone;
   const both = mine !== of && isZone(of);
   return (
-    <div class="scroll-x some" tabIndex={0} role="region" aria-label={label}>
-      <table class="table">
-        <thead>
-          <tr>
-            <th scope="col">{of}</th>
-            {both && <th scope="col">Yours: {mine}</th>}
-            <th scope="col" class="right">In</th>
-          </tr>
-        </thead>
-        <tbody>
-          {items.map((one) => (
-            <tr key={one.time}>
-              <td class="number">
-                <Wall at={one.time} of={of} />
-                {one.note && <div class="small"><span class="chip"><Icon name="clock" /> {one.note}</span></div>}
-              </td>
-              {both && <td class="number"><Wall at={one.time} of={mine} /></td>}
-              <td class="right nowrap"><Ago at={one.time} /></td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table some label={label} heads={[of, ...(both ? [`Yours: ${mine}`] : []), "In>"]}>
+      {items.map((one) => (
+        <tr key={one.time}>
+          <td class="number">
+            <Wall at={one.time} of={of} />
+            {one.note && <div class="small"><span class="chip"><Icon name="clock" /> {one.note}</span></div>}
+          </td>
+          {both && <td class="number"><Wall at={one.time} of={mine} /></td>}
+          <td class="right nowrap"><Ago at={one.time} /></td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -222,8 +207,8 @@ async function loadRuns(name: string, place: string, signal: AbortSignal): Promi
 
 function Runs({ schedule }: { schedule: Schedule }) {
   const place = namespace.value;
-  const { data, error, reload } = useLoad(`runs/${place}/${schedule.name}`, (signal) => loadRuns(schedule.name, place, signal));
-  const again = useThrottle(reload, 1000);
+  const loaded = useLoad(`runs/${place}/${schedule.name}`, (signal) => loadRuns(schedule.name, place, signal));
+  const again = useThrottle(loaded.reload, 1000);
   useLive<JobEvent>(schedule.job ? `jobs:${schedule.job}` : null, { onItems: again, onGap: again });
   return (
     <section class="sheet" aria-label="Recent runs">
@@ -231,32 +216,13 @@ function Runs({ schedule }: { schedule: Schedule }) {
         <h2>Recent runs</h2>
         <div class="end"><a href={href("jobs", `schedule=${schedule.name}`)}>All of them</a></div>
       </header>
-      {error && !data ? (
-        <div class="inner"><Broken error={error} again={reload} /></div>
-      ) : !data ? (
-        <Waiting />
-      ) : !data.length ? (
-        <p class="inner faint">It has not run yet, or its runs were removed by age.</p>
-      ) : (
-        <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of runs">
-          <table class="table">
-            <thead>
-              <tr>
-                <th scope="col">State</th>
-                <th scope="col">Run</th>
-                <th scope="col">Detail</th>
-                <th scope="col" class="right">Ran for</th>
-                <th scope="col" class="right">Changed</th>
-              </tr>
-            </thead>
-            <tbody>
-              {data.map((row) => (
-                <Run key={row.id} row={row} />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <List of={loaded} empty={<p class="inner faint">It has not run yet, or its runs were removed by age.</p>}>
+        {(rows) => (
+          <Table label="Table of runs" heads={["State", "Run", "Detail", "Ran for>", "Changed>"]}>
+            {rows.map((row) => <Run key={row.id} row={row} />)}
+          </Table>
+        )}
+      </List>
     </section>
   );
 }

@@ -3,8 +3,9 @@
 import { listDeclared } from "../api/declared";
 import type { Declaration } from "../api/gateway";
 import { useEvery, useLoad } from "../load";
+import { List, Table } from "../part/asked";
 import { Readiness, readyOf } from "../part/condition";
-import { Broken, Empty, Waiting } from "../part/empty";
+import { Empty } from "../part/empty";
 import { StateBadge } from "../part/state";
 import { Ago, Clock } from "../part/time";
 import { href } from "../route";
@@ -15,46 +16,30 @@ import { count, whole } from "../text";
 
 export function Schedules() {
   const name = namespace.value;
-  const { data, error, reload } = useLoad(`schedules/${name}`, (signal) => listDeclared("scheduledjobs", name, signal));
-  useEvery(reload, 5000);
+  const loaded = useLoad(`schedules/${name}`, (signal) => listDeclared("scheduledjobs", name, signal));
+  useEvery(loaded.reload, 5000);
   return (
     <>
       <div class="title">
         <h1>Schedules</h1>
-        <span class="soft">{data?.length ? count(data.length, "ScheduledJob") : ""}</span>
+        <span class="soft">{loaded.data?.length ? count(loaded.data.length, "ScheduledJob") : ""}</span>
       </div>
       <section class="sheet" aria-label="ScheduledJobs">
-        {error && !data ? (
-          <div class="inner"><Broken error={error} again={reload} /></div>
-        ) : !data ? (
-          <Waiting />
-        ) : !data.length ? (
-          <Empty icon="calendar" title="No schedule is declared in this namespace">
-            <p>A ScheduledJob enqueues jobs of one Job by a calendar: once for each slot, whatever happens.</p>
-            <pre class="code" tabIndex={0}>{EXAMPLE}</pre>
-          </Empty>
-        ) : (
-          <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of ScheduledJobs">
-            <table class="table">
-              <thead>
-                <tr>
-                  <th scope="col">Schedule</th>
-                  <th scope="col">Job</th>
-                  <th scope="col">Status</th>
-                  <th scope="col">Next run</th>
-                  <th scope="col">Last run</th>
-                  <th scope="col" class="right">Active</th>
-                  <th scope="col" class="right">Missed</th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.map((declared) => (
-                  <Row key={declared.name} declared={declared} />
-                ))}
-              </tbody>
-            </table>
-          </div>
-        )}
+        <List
+          of={loaded}
+          empty={
+            <Empty icon="calendar" title="No schedule is declared in this namespace">
+              <p>A ScheduledJob enqueues jobs of one Job by a calendar: once for each slot, whatever happens.</p>
+              <pre class="code" tabIndex={0}>{EXAMPLE}</pre>
+            </Empty>
+          }
+        >
+          {(items) => (
+            <Table label="Table of ScheduledJobs" heads={["Schedule", "Job", "Status", "Next run", "Last run", "Active>", "Missed>"]}>
+              {items.map((declared) => <Row key={declared.name} declared={declared} />)}
+            </Table>
+          )}
+        </List>
       </section>
     </>
   );

@@ -6,12 +6,13 @@ import { getDeclared } from "../api/declared";
 import type { JobEvent } from "../api/type";
 import { type DeliveryRow, enable, getHook, listDeliveries, recover, sendTest } from "../api/webhook";
 import { useEvery, useLoad, useThrottle } from "../load";
-import { Copy, Json } from "../part/code";
+import { Table, Whole } from "../part/asked";
+import { Copy } from "../part/code";
 import { conditionOf, Conditions } from "../part/condition";
 import { Confirm, Dialog } from "../part/dialog";
 import { Broken, Empty, Waiting } from "../part/empty";
 import { Icon } from "../part/icon";
-import { Fact, Figure, Trail } from "../part/piece";
+import { Fact, Figure, Spec, Trail } from "../part/piece";
 import { Answered, Receiver } from "../part/receiver";
 import { Verification } from "../part/verification";
 import { StateBadge } from "../part/state";
@@ -34,24 +35,22 @@ async function loadOne(name: string, place: string, signal: AbortSignal): Promis
 
 export function WebhookPage({ name }: { name: string }) {
   const place = namespace.value;
-  const { data, error, reload } = useLoad(`webhook/${place}/${name}`, (signal) => loadOne(name, place, signal));
-  useEvery(reload, 5000);
-  if (error && !data) {
-    if (isGone(error)) {
-      return (
-        <Empty page icon="search" title={`No Webhook ${name} is declared in ${place}`}>
-          <p>It may have been deleted; its deliveries went with it.</p>
-          <a class="button" href={href("webhooks")}>To the webhooks</a>
-        </Empty>
-      );
-    }
-    return <><h1 class="unseen">{name}</h1><Broken error={error} again={reload} /></>;
-  }
-  if (!data) return <section class="sheet"><h1 class="unseen">{name}</h1><Waiting lines={8} /></section>;
-  return <Whole webhook={data} onDone={reload} />;
+  const loaded = useLoad(`webhook/${place}/${name}`, (signal) => loadOne(name, place, signal));
+  useEvery(loaded.reload, 5000);
+  const instead = (
+    <>
+      <p>It may have been deleted; its deliveries went with it.</p>
+      <a class="button" href={href("webhooks")}>To the webhooks</a>
+    </>
+  );
+  return (
+    <Whole of={loaded} name={name} gone={`No Webhook ${name} is declared in ${place}`} instead={instead}>
+      {(webhook) => <Sending webhook={webhook} onDone={loaded.reload} />}
+    </Whole>
+  );
 }
 
-function Whole({ webhook, onDone }: { webhook: Webhook; onDone: () => void }) {
+function Sending({ webhook, onDone }: { webhook: Webhook; onDone: () => void }) {
   const percent = successOf(webhook);
   const waiting = waitingOf(webhook);
   const last = webhook.last;
@@ -88,12 +87,7 @@ function Whole({ webhook, onDone }: { webhook: Webhook; onDone: () => void }) {
         </div>
       </div>
       <Conditions conditions={webhook.declared?.status?.conditions ?? []} />
-      {webhook.declared && (
-        <section class="sheet">
-          <header><h2>Spec</h2><span class="faint small">generation {webhook.declared.generation ?? "–"}</span></header>
-          <div class="inner"><Json value={webhook.declared.spec} label="Spec" /></div>
-        </section>
-      )}
+      {webhook.declared && <Spec declared={webhook.declared} />}
     </>
   );
 }
@@ -284,24 +278,9 @@ function Deliveries({ webhook }: { webhook: Webhook }) {
         </Empty>
       ) : (
         <>
-          <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of deliveries">
-            <table class="table">
-              <thead>
-                <tr>
-                  <th scope="col">State</th>
-                  <th scope="col">Delivery</th>
-                  <th scope="col" class="right">Attempts</th>
-                  <th scope="col">Detail</th>
-                  <th scope="col" class="right">Changed</th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.items.map((row) => (
-                  <Row key={row.id} row={row} webhook={webhook.name} />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table label="Table of deliveries" heads={["State", "Delivery", "Attempts>", "Detail", "Changed>"]}>
+            {data.items.map((row) => <Row key={row.id} row={row} webhook={webhook.name} />)}
+          </Table>
           {data.nextCursor && limit < 200 && (
             <div class="inner"><button type="button" class="button slim" onClick={() => setLimit(Math.min(200, limit * 4))}>Show more</button></div>
           )}

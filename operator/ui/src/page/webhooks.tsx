@@ -3,8 +3,9 @@
 import { listDeclared } from "../api/declared";
 import { listHooks } from "../api/webhook";
 import { useEvery, useLoad } from "../load";
+import { List, Table } from "../part/asked";
 import { conditionOf } from "../part/condition";
-import { Broken, Empty, Waiting } from "../part/empty";
+import { Empty } from "../part/empty";
 import { Meter } from "../part/meter";
 import { Answered, Receiver } from "../part/receiver";
 import { Ago, Span } from "../part/time";
@@ -23,46 +24,30 @@ async function loadAll(name: string, signal: AbortSignal): Promise<Webhook[]> {
 
 export function Webhooks() {
   const name = namespace.value;
-  const { data, error, reload } = useLoad(`webhooks/${name}`, (signal) => loadAll(name, signal));
-  useEvery(reload, 5000);
+  const loaded = useLoad(`webhooks/${name}`, (signal) => loadAll(name, signal));
+  useEvery(loaded.reload, 5000);
   return (
     <>
       <div class="title">
         <h1>Webhooks</h1>
-        <span class="soft">{data?.length ? count(data.length, "Webhook") : ""}</span>
+        <span class="soft">{loaded.data?.length ? count(loaded.data.length, "Webhook") : ""}</span>
       </div>
       <section class="sheet" aria-label="Webhooks">
-        {error && !data ? (
-          <div class="inner"><Broken error={error} again={reload} /></div>
-        ) : !data ? (
-          <Waiting />
-        ) : !data.length ? (
-          <Empty icon="send" title="No webhook is declared in this namespace">
-            <p>A Webhook sends events to an address: signed, tried again for days, one receiver never in another's way.</p>
-            <pre class="code" tabIndex={0}>{EXAMPLE}</pre>
-          </Empty>
-        ) : (
-          <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of Webhooks">
-            <table class="table">
-              <thead>
-                <tr>
-                  <th scope="col">Webhook</th>
-                  <th scope="col">Status</th>
-                  <th scope="col">Events</th>
-                  <th scope="col">Taken, 24 h</th>
-                  <th scope="col">Failing</th>
-                  <th scope="col" class="right">Waiting</th>
-                  <th scope="col">Last attempt</th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.map((webhook) => (
-                  <Row key={webhook.name} webhook={webhook} />
-                ))}
-              </tbody>
-            </table>
-          </div>
-        )}
+        <List
+          of={loaded}
+          empty={
+            <Empty icon="send" title="No webhook is declared in this namespace">
+              <p>A Webhook sends events to an address: signed, tried again for days, one receiver never in another's way.</p>
+              <pre class="code" tabIndex={0}>{EXAMPLE}</pre>
+            </Empty>
+          }
+        >
+          {(items) => (
+            <Table label="Table of Webhooks" heads={["Webhook", "Status", "Events", "Taken, 24 h", "Failing", "Waiting>", "Last attempt"]}>
+              {items.map((webhook) => <Row key={webhook.name} webhook={webhook} />)}
+            </Table>
+          )}
+        </List>
       </section>
     </>
   );

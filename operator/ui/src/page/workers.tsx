@@ -1,5 +1,6 @@
 // Who works: every worker process that is present, what it serves and how busy it is, as it changes.
 
+import { Table } from "../part/asked";
 import { Empty, Waiting } from "../part/empty";
 import { Meter } from "../part/meter";
 import { Ago, Clock } from "../part/time";
@@ -48,57 +49,43 @@ export function Workers() {
             </p>
           </Empty>
         ) : (
-          <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of workers">
-            <table class="table">
-              <thead>
-                <tr>
-                  <th scope="col">Worker</th>
-                  <th scope="col">State</th>
-                  <th scope="col">Slots</th>
-                  <th scope="col">Serves</th>
-                  <th scope="col">Version</th>
-                  <th scope="col">Since</th>
-                </tr>
-              </thead>
-              <tbody>
-                {found.map((worker) => (
-                  <tr key={worker.worker}>
-                    <td>
-                      <div class="cut" title={worker.worker}>{worker.pod || worker.host || worker.worker}</div>
-                      <div class="faint small mono">{worker.pod ? worker.worker : `pid ${worker.pid ?? "?"}`}</div>
-                    </td>
-                    <td>
-                      <StateOf worker={worker} />
-                    </td>
-                    <td style={{ minWidth: "130px" }}>
-                      <div class="small number soft">
-                        {worker.busy} of {worker.slots}
-                      </div>
-                      <Meter part={worker.busy} all={worker.slots} label={`Busy slots of ${worker.pod || worker.worker}`} />
-                    </td>
-                    <td>
-                      <div class="row wrap">
-                        {worker.jobs.map((job) => (
-                          <a key={job} class="chip" href={href(`declarations/${job}`)}>
-                            {job}
-                          </a>
-                        ))}
-                        {worker.missing?.map((job) => (
-                          <span key={job} class="state" data-tone="warn" title="This worker knows no handler for it and leaves its jobs to others">
-                            {job}: no handler
-                          </span>
-                        ))}
-                      </div>
-                    </td>
-                    <td class="small soft">{worker.version || "–"}</td>
-                    <td class="small">
-                      <Ago at={worker.started} /> <span class="faint">(<Clock at={worker.started} />)</span>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table label="Table of workers" heads={["Worker", "State", "Slots", "Serves", "Version", "Since"]}>
+            {found.map((worker) => (
+              <tr key={worker.worker}>
+                <td>
+                  <div class="cut" title={worker.worker}>{worker.pod || worker.host || worker.worker}</div>
+                  <div class="faint small mono">{worker.pod ? worker.worker : `pid ${worker.pid ?? "?"}`}</div>
+                </td>
+                <td>
+                  <StateOf worker={worker} />
+                </td>
+                <td style={{ minWidth: "130px" }}>
+                  <div class="small number soft">
+                    {worker.busy} of {worker.slots}
+                  </div>
+                  <Meter part={worker.busy} all={worker.slots} label={`Busy slots of ${worker.pod || worker.worker}`} />
+                </td>
+                <td>
+                  <div class="row wrap">
+                    {worker.jobs.map((job) => (
+                      <a key={job} class="chip" href={href(`declarations/${job}`)}>
+                        {job}
+                      </a>
+                    ))}
+                    {worker.missing?.map((job) => (
+                      <span key={job} class="state" data-tone="warn" title="This worker knows no handler for it and leaves its jobs to others">
+                        {job}: no handler
+                      </span>
+                    ))}
+                  </div>
+                </td>
+                <td class="small soft">{worker.version || "–"}</td>
+                <td class="small">
+                  <Ago at={worker.started} /> <span class="faint">(<Clock at={worker.started} />)</span>
+                </td>
+              </tr>
+            ))}
+          </Table>
         )}
       </section>
     </>

@@ -2,6 +2,7 @@
 
 import type { Declaration } from "../api/gateway";
 import type { Condition } from "../api/type";
+import { Table } from "./asked";
 import { Icon } from "./icon";
 import { Clock } from "./time";
 
@@ -32,24 +33,17 @@ export function Conditions({ conditions }: { conditions: Condition[] }) {
   return (
     <section class="sheet">
       <header><h2>Conditions</h2></header>
-      <div class="scroll-x" tabIndex={0} role="region" aria-label="Table of conditions">
-        <table class="table">
-          <thead>
-            <tr><th scope="col">Type</th><th scope="col">Status</th><th scope="col">Reason</th><th scope="col">Message</th><th scope="col">Since</th></tr>
-          </thead>
-          <tbody>
-            {conditions.map((condition) => (
-              <tr key={condition.type}>
-                <td><b>{condition.type}</b></td>
-                <td><span class="state" data-tone={lookOf(condition)}>{condition.status}</span></td>
-                <td class="mono small">{condition.reason}</td>
-                <td class="soft message">{condition.message}</td>
-                <td class="small"><Clock at={condition.lastTransitionTime} /></td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table label="Table of conditions" heads={["Type", "Status", "Reason", "Message", "Since"]}>
+        {conditions.map((condition) => (
+          <tr key={condition.type}>
+            <td><b>{condition.type}</b></td>
+            <td><span class="state" data-tone={lookOf(condition)}>{condition.status}</span></td>
+            <td class="mono small">{condition.reason}</td>
+            <td class="soft message">{condition.message}</td>
+            <td class="small"><Clock at={condition.lastTransitionTime} /></td>
+          </tr>
+        ))}
+      </Table>
     </section>
   );
 }

@@ -1,7 +1,9 @@
-// Pieces that the pages of schedules, events and webhooks share.
+// Pieces that the pages of what is declared share.
 
 import type { ComponentChildren } from "preact";
+import type { Declaration } from "../api/gateway";
 import { href } from "../route";
+import { Json } from "./code";
 
 export function Trail({ to, name, children }: { to: string; name: string; children: ComponentChildren }) {
   return (
@@ -25,6 +27,15 @@ export function Figure({ name, value, note, tone }: FigureProps) {
       <div class="value">{value}</div>
       <div class="note">{note ?? " "}</div>
     </div>
+  );
+}
+
+export function Spec({ declared }: { declared: Declaration }) {
+  return (
+    <section class="sheet">
+      <header><h2>Spec</h2><span class="faint small">generation {declared.generation ?? "–"}</span></header>
+      <div class="inner"><Json value={declared.spec} label="Spec" /></div>
+    </section>
   );
 }
 

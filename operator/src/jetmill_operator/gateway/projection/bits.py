@@ -6,6 +6,7 @@ about 30 µs, to count one as long. A piece without members is not kept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import compress
 
@@ -13,6 +14,9 @@ PIECE_BITS = 16
 PIECE = 1 << PIECE_BITS
 _FULL = (1 << PIECE) - 1
 _MASK = PIECE - 1
+_SPARSE = PIECE >> 5
+_HELD = re.compile(rb"[^\0]+")
+_PLACES = [[place for place in range(8) if byte >> place & 1] for byte in range(256)]
 _TO_FLAGS = bytes.maketrans(b"01", b"\x00\x01")
 
 
@@ -98,7 +102,11 @@ class Bits:
 
     def __iter__(self) -> Iterator[int]:
         for piece in sorted(self.pieces):
-            yield from compress(range(piece << PIECE_BITS, (piece + 1) << PIECE_BITS), flags(self.pieces[piece]))
+            bits, start = self.pieces[piece], piece << PIECE_BITS
+            if bits.bit_count() < _SPARSE:
+                yield from _spread(bits, start)
+            else:
+                yield from compress(range(start, start + PIECE), flags(bits))
 
     def first(self, limit: int) -> list[int]:
         """The smallest `limit` numbers, in order."""
@@ -126,6 +134,15 @@ class Bits:
 def flags(bits: int) -> bytes:
     """A byte for each number of a piece up to its last member, 1 for members: what `compress` picks by."""
     return format(bits, "b").encode().translate(_TO_FLAGS)[::-1]
+
+
+def _spread(bits: int, start: int) -> Iterator[int]:
+    """The members of a piece that has few: only bytes that hold some are looked into."""
+    data = bits.to_bytes((bits.bit_length() + 7) >> 3, "little")
+    for found in _HELD.finditer(data):
+        for number, byte in enumerate(found.group(), found.start()):
+            for place in _PLACES[byte]:
+                yield start + (number << 3) + place
 
 
 def _collect(numbers: Iterable[int]) -> dict[int, int]:

@@ -17,6 +17,8 @@ BLOCK_BITS = 12
 BLOCK = 1 << BLOCK_BITS
 _FULL = (1 << BLOCK) - 1
 _NEVER = 0
+_SPARSE = 200
+"""So few members are looked at one by one, wherever they lie."""
 
 
 class Column:
@@ -87,6 +89,10 @@ class Column:
         """Of the members those with the `limit` largest (or smallest) values, in that order; only values below (above)
         `beyond`.
         """
+        if len(few := members.first(_SPARSE + 1)) <= _SPARSE:
+            pairs = [(self.get(number), number) for number in few]
+            pairs = self._beyond(pairs, beyond, largest=largest)
+            return [number for _, number in sorted(pairs, reverse=largest)[:limit]]
         blocks = self._rank(members, largest=largest)
         best: list[tuple[int, int]] = []
         for bound, block in blocks:
@@ -94,11 +100,14 @@ class Column:
                 break
             if not largest and beyond is not None and self._highest[block] <= beyond:
                 continue
-            pairs = self._members(members, block)
-            if beyond is not None:
-                pairs = [pair for pair in pairs if (pair[0] < beyond if largest else pair[0] > beyond)]
+            pairs = self._beyond(self._members(members, block), beyond, largest=largest)
             best = heapq.nlargest(limit, best + pairs) if largest else heapq.nsmallest(limit, best + pairs)
         return [number for _, number in best]
+
+    def _beyond(self, pairs: list[tuple[int, int]], beyond: int | None, *, largest: bool) -> list[tuple[int, int]]:
+        if beyond is None:
+            return pairs
+        return [pair for pair in pairs if (pair[0] < beyond if largest else pair[0] > beyond)]
 
     def _rank(self, members: Bits, *, largest: bool) -> list[tuple[int, int]]:
         """The blocks that have members, the one with the most extreme bound first."""

@@ -14,6 +14,8 @@ ANSWERING = {
     "facet": sql.FACET,
     "postings": sql.POSTINGS,
     "search": sql.SEARCH,
+    "texts that match": sql.TEXTS,
+    "texts of jobs": sql.TEXTS_OF,
     "group by user": sql.GROUP_BY_USER,
     "group by error": sql.GROUP_BY_ERROR,
     "facets of a kind": sql.FACETS_OF_KIND,

@@ -23,6 +23,8 @@ from jetmill_operator.gateway.projection.store import Store, ask, ask_rows
 MAX_GROUPS = 1_000
 _FEW = 100_000
 """So many jobs are grouped by reading each; more, by reading what there is of each value."""
+_CANDIDATES = 1_000
+"""The texts of so many jobs are looked at; among more, for all jobs that a text occurs in."""
 
 
 class Reader:
@@ -43,10 +45,9 @@ class Reader:
         """A page of the jobs that fit."""
         beyond = None if cursor is None else parse_cursor(cursor, wanted=wanted, sort=sort)
         seq = self._index.seq  # what is read below may be newer, and is never older
-        narrowed = self._narrow(wanted)
+        found = self._find(wanted)
         with self._lock:
-            found = self._index.select(wanted, self._known(narrowed))
-            numbers = self._index.pick(found, sort, limit + 1, beyond=beyond)
+            numbers = self._index.pick(found & self._index.alive, sort, limit + 1, beyond=beyond)
             mark = self._index.mark_of(numbers[limit - 1], sort) if len(numbers) > limit else None
         rows = ask_rows(self._connection, sql.ROWS_BY_NUMBER, numbers[:limit], self._ns)
         items = [build_job_row(row, self._name) for row in rows if _still_fits(row, wanted)]
@@ -54,9 +55,7 @@ class Reader:
 
     def count(self, wanted: JobFilter) -> int:
         """How many jobs fit."""
-        narrowed = self._narrow(wanted)
-        with self._lock:
-            return len(self._index.select(wanted, self._known(narrowed)))
+        return len(self._find(wanted))
 
     def facts(self, ids: list[str]) -> list[JobRow]:
         """The rows of these jobs, in this order; unknown ones are left out."""
@@ -78,11 +77,11 @@ class Reader:
 
     def group(self, wanted: JobFilter, by: GroupBy) -> list[Group]:
         """The values that occur among the jobs that fit, the most frequent first; at most 1,000."""
-        narrowed = self._narrow(wanted)
-        with self._lock:
-            found = self._index.select(wanted, self._known(narrowed))
-            groups = self._index.group(found, by) if by in ("state", "job", "reason") else None
-            found = Bits(dict(found.pieces))
+        found = self._find(wanted)
+        groups = None
+        if by in ("state", "job", "reason"):
+            with self._lock:
+                groups = self._index.group(found & self._index.alive, by)
         if groups is None:
             groups = self._group_few(found, by) if len(found) <= _FEW else self._group_many(found, by)
         groups.sort(key=lambda group: (-group[1], group[0]))
@@ -147,8 +146,15 @@ class Reader:
             for job, ready in zip(jobs, oldest, strict=True)
         ]
 
+    def _find(self, wanted: JobFilter) -> Bits:
+        """The jobs that fit, as the bitmaps have it."""
+        narrowed = self._narrow(wanted)
+        with self._lock:
+            found = Bits(dict(self._index.select(wanted, self._known(narrowed)).pieces))
+        return found if wanted.error is None else self._match(found, wanted.error)
+
     def _narrow(self, wanted: JobFilter) -> list[int | Bits]:
-        """The facets that are heavy, and the sets of whatever else has no bitmap. Read before the lock is taken."""
+        """The facets that are heavy, and the sets of those that have no bitmap. Read before the lock is taken."""
         narrowed: list[int | Bits] = []
         for kind, value in _facets_of(wanted):
             found = self._connection.execute(sql.FACET, (self._ns, kind, value)).fetchone()
@@ -158,10 +164,19 @@ class Reader:
                 narrowed.append(found[0])
             else:
                 narrowed.append(Bits.of(ask(self._connection, sql.POSTINGS, found[0], as_type=list[int])))
-        if wanted.error is not None:
-            phrase = '"' + wanted.error.replace('"', '""').replace("\0", " ") + '"'
-            narrowed.append(Bits.of(ask(self._connection, sql.SEARCH, self._ns, phrase, as_type=list[int])))
         return narrowed
+
+    def _match(self, found: Bits, text: str) -> Bits:
+        """Of the found those with a text in their error: what other filters left is mostly less than what matches."""
+        if not found:
+            return found
+        phrase = '"' + text.replace('"', '""').replace("\0", " ") + '"'
+        if len(found) > _CANDIDATES:
+            return found & Bits.of(ask(self._connection, sql.SEARCH, self._ns, phrase, as_type=list[int]))
+        texts = set(ask(self._connection, sql.TEXTS, phrase, as_type=list[int]))
+        numbers = msgspec.json.encode(list(found)).decode()
+        pairs = ask(self._connection, sql.TEXTS_OF, numbers, self._ns, as_type=list[tuple[int, int]])
+        return Bits.of(number for number, one in pairs if one in texts)
 
     def _known(self, narrowed: list[int | Bits]) -> list[Bits]:
         return [self._index.heavy.get(one, Bits()) if isinstance(one, int) else one for one in narrowed]

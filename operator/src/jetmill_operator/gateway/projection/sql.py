@@ -130,6 +130,11 @@ SEARCH: Final = (
     "SELECT json_group_array(job.number) FROM text_match CROSS JOIN job ON job.text = text_match.rowid AND job.ns = ? "
     "WHERE text_match MATCH ?"
 )
+TEXTS: Final = "SELECT json_group_array(rowid) FROM text_match WHERE text_match MATCH ?"
+TEXTS_OF: Final = (
+    "SELECT json_group_array(json_array(job.number, job.text)) FROM json_each(?) AS wanted "
+    "CROSS JOIN job ON job.ns = ? AND job.number = wanted.value WHERE job.text IS NOT NULL"
+)
 GROUP_BY_USER: Final = (
     "SELECT json_group_array(json_array(user, amount, newest)) FROM ("
     "SELECT job.user, count(*) AS amount, max(job.number) AS newest FROM json_each(?) AS wanted "
