@@ -107,6 +107,11 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/hook"
 
+    @property
+    def open(self) -> int:
+        """How many connections are open now."""
+        return len(self._tasks)
+
     async def received(self, count: int = 1, *, seconds: float = 20.0) -> list[Received]:
         """Wait until so many requests have come."""
         await eventually(

@@ -13,7 +13,8 @@ import pytest
 
 from jetmill.errors import InputError
 from jetmill_operator.dispatch.address import AddressPolicy
-from jetmill_operator.dispatch.courier import Courier, Request, SendError, encode_request, parse_url
+from jetmill_operator.dispatch.courier import Courier, parse_url
+from jetmill_operator.dispatch.exchange import Request, SendError
 from jetmill_operator.dispatch.guard import Guard
 from support.receiver import Received, Receiver, reply
 from support.wait import eventually
@@ -111,10 +112,10 @@ async def test_an_answer_may_end_in_every_way_that_http_knows(answer, body: byte
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", close=True), "the connection broke"),
-        (raw(CHUNKED, b"zz\r\n"), "no HTTP"),
+        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", close=True), "breaks off"),
+        (raw(CHUNKED, b"zz\r\n"), "chunk size"),
         (raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"), "another protocol"),
-        (raw(b"HTTP/1.1 200 OK\r\n", *(b"x: y\r\n" * 1000 for _ in range(20))), "no end"),
+        (raw(b"HTTP/1.1 200 OK\r\n", *(b"x: y\r\n" * 1000 for _ in range(20))), "no HTTP: Too many"),
         (raw(b"220 smtp ready\r\n"), "no HTTP"),
     ],
     ids=["cut", "bad-chunk", "upgrade", "headers-without-end", "smtp"],
@@ -159,7 +160,8 @@ async def test_nothing_listens_is_said() -> None:
 async def test_idle_connections_are_closed() -> None:
     async with Receiver.serve() as receiver, courier() as sender:
         await send(sender, receiver.url)
-        await eventually(lambda: not sender._idle, seconds=10)
+        assert receiver.open == 1
+        await eventually(lambda: not receiver.open, seconds=10)
 
 
 @pytest.fixture
@@ -211,17 +213,17 @@ async def test_tls_goes_by_the_name_while_a_checked_address_is_dialled(certifica
 @pytest.mark.parametrize(
     ("url", "host", "path"),
     [
-        ("https://hooks.example.com", "hooks.example.com", b"/"),
-        ("https://hooks.example.com:443/a?b=c", "hooks.example.com", b"/a?b=c"),
-        ("http://hooks.example.com:8080/", "hooks.example.com:8080", b"/"),
-        ("https://bücher.example/", "xn--bcher-kva.example", b"/"),
-        ("https://[2606:4700::1]/x", "[2606:4700::1]", b"/x"),
-        ("https://a.example/ü", "a.example", b"/%C3%BC"),
+        ("https://hooks.example.com", "hooks.example.com", "/"),
+        ("https://hooks.example.com:443/a?b=c", "hooks.example.com", "/a?b=c"),
+        ("http://hooks.example.com:8080/", "hooks.example.com:8080", "/"),
+        ("https://bücher.example/", "xn--bcher-kva.example", "/"),
+        ("https://[2606:4700::1]/x", "[2606:4700::1]", "/x"),
+        ("https://a.example/ü", "a.example", "/%C3%BC"),
     ],
 )
-def test_an_address_is_written_as_the_wire_wants_it(url: str, host: str, path: bytes) -> None:
+def test_an_address_is_written_as_the_wire_wants_it(url: str, host: str, path: str) -> None:
     target = parse_url(url)
-    assert (target.authority, target.path) == (host, path)
+    assert (target.host_port_subcomponent, target.raw_path_qs) == (host, path)
 
 
 @pytest.mark.parametrize("url", ["ftp://a/", "https:///x", "//a/b", "https://me:x@a/", "https://[::1", "nonsense"])
@@ -231,6 +233,52 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["a\r\nhost: evil", "a\nb", "a\rb", "a\0b"])
-def test_no_header_breaks_out_of_its_line(value: str) -> None:
-    with pytest.raises(InputError, match="end of a line"):
-        encode_request(Request("POST", "", {"x": value}, b""), parse_url("https://a/"))
+async def test_no_header_breaks_out_of_its_line(value: str) -> None:
+    async with Receiver.serve() as receiver, courier() as sender:
+        with pytest.raises(InputError, match="cannot be written"):
+            await send(sender, receiver.url, x=value)
+        assert receiver.requests == []
+
+
+async def test_a_request_has_its_own_headers_and_none_that_a_client_adds() -> None:
+    async with Receiver.serve(reply(200, set_cookie="a=b")) as receiver, courier() as sender:
+        for _ in range(2):
+            await send(sender, receiver.url, b"{}", authorization="Bearer x")
+        for request in receiver.requests:
+            assert request.headers == {
+                "host": f"127.0.0.1:{receiver.port}",
+                "authorization": "Bearer x",
+                "content-length": "2",
+            }
+
+
+async def test_a_large_body_arrives_whole_and_once_more_on_a_fresh_connection() -> None:
+    async def answer(request: Received, writer: asyncio.StreamWriter) -> None:
+        if len(receiver.requests) == 2:
+            writer.transport.abort()
+        else:
+            await reply(200)(request, writer)
+
+    body = bytes(range(256)) * 8_192
+    async with Receiver.serve(answer) as receiver, courier() as sender:
+        await send(sender, receiver.url)
+        assert (await send(sender, receiver.url, body)).status == 200
+        assert [len(request.body) for request in receiver.requests] == [2, len(body), len(body)]
+        assert receiver.requests[-1].body == body
+
+
+async def test_a_header_that_is_no_utf8_can_be_kept_and_written_down() -> None:
+    async with (
+        Receiver.serve(raw(b"HTTP/1.1 200 OK\r\nx: \xff\r\ncontent-length: 0\r\n\r\n")) as receiver,
+        courier() as sender,
+    ):
+        assert (await send(sender, receiver.url)).headers["x"].encode() == "\xff".encode()
+
+
+async def test_nothing_is_sent_any_more_by_one_that_was_closed() -> None:
+    async with Receiver.serve() as receiver:
+        async with courier() as sender:
+            await send(sender, receiver.url)
+        with pytest.raises(SendError, match="has gone"):
+            await send(sender, receiver.url)
+        assert len(receiver.requests) == 1

@@ -5,38 +5,37 @@ observed and opens none, so that no packet leaves.
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TypeVar
+import socket
+from collections.abc import AsyncIterator, Iterable
+from ipaddress import ip_address
 
 import pytest
 
 from jetmill.errors import InputError
 from jetmill_operator.dispatch.address import AddressPolicy
-from jetmill_operator.dispatch.courier import Courier, Request, SendError
-from jetmill_operator.dispatch.guard import DeniedError, Guard, dial_address
+from jetmill_operator.dispatch.courier import Courier
+from jetmill_operator.dispatch.exchange import Request, SendError
+from jetmill_operator.dispatch.guard import MOST_ADDRESSES, AddressInfo, DeniedError, Guard, make_socket
 from jetmill_operator.dispatch.resolver import Resolver
 from support.hosts import ALLOWED, LITERALS, NAMES
 from support.nameserver import NameServer
 from support.receiver import Receiver, reply
 
 pytestmark = pytest.mark.integration
-P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class Dialled:
-    """Notes what is to be connected to, and refuses; addresses in `through` are really connected to."""
+    """Notes what is to be connected to, and refuses; addresses in `through` get a real socket."""
 
     def __init__(self, *, through: Iterable[str] = ()) -> None:
         self.addresses: list[str] = []
         self._through = frozenset(through)
 
-    async def __call__(
-        self, make: Callable[[], P], address: str, port: int, *, tls: ssl.SSLContext | None, name: str
-    ) -> P:
+    def __call__(self, info: AddressInfo) -> socket.socket:
+        address = info[4][0]
         self.addresses.append(address)
         if address in self._through:
-            return await dial_address(make, address, port, tls=tls, name=name)
+            return make_socket(info)
         raise OSError("observed")
 
 
@@ -48,7 +47,7 @@ async def resolver() -> AsyncIterator[Resolver]:
 
 
 def make_courier(dial: Dialled, resolve, *, allow: Iterable[str] = ()) -> Courier:
-    guard = Guard(AddressPolicy(allow=allow), resolve, dial=dial)
+    guard = Guard(AddressPolicy(allow=allow), resolve, make=dial)
     return Courier(guard, schemes=("http", "https"))
 
 
@@ -105,17 +104,61 @@ async def test_one_forbidden_answer_of_a_name_is_enough() -> None:
     assert dial.addresses == []
 
 
-async def test_what_is_allowed_is_dialled_at_the_very_address_that_was_checked() -> None:
+@pytest.mark.parametrize("address", ALLOWED)
+async def test_what_is_allowed_is_dialled_at_the_very_address_that_was_checked(address: str) -> None:
+    dial = Dialled()
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return [address]
+
+    courier = make_courier(dial, resolve)
+    with pytest.raises(SendError, match="observed"):
+        await send(courier, "https://hooks.example.com/")
+    with pytest.raises(SendError, match="observed"):
+        await send(courier, f"https://[{address}]/" if ":" in address else f"https://{address}/")
+    await courier.close()
+    assert {*map(ip_address, dial.addresses)} == {ip_address(address)}
+    assert len(dial.addresses) == 2
+
+
+async def test_a_host_of_many_addresses_is_tried_at_the_first_few() -> None:
     dial = Dialled()
 
     async def resolve(host: str, port: int) -> list[str]:
         return list(ALLOWED)
 
     courier = make_courier(dial, resolve)
-    with pytest.raises(SendError):
+    with pytest.raises(SendError, match="observed"):
         await send(courier, "https://hooks.example.com/")
     await courier.close()
-    assert dial.addresses == list(ALLOWED)
+    assert set(dial.addresses) == set(ALLOWED[:MOST_ADDRESSES])
+
+
+async def test_a_receiver_is_found_at_the_second_address_of_its_host() -> None:
+    async with Receiver.serve() as receiver:
+        dial = Dialled(through=["127.0.0.1"])
+
+        async def resolve(host: str, port: int) -> list[str]:
+            return ["127.0.0.2", "127.0.0.1"]
+
+        courier = make_courier(dial, resolve, allow=["127.0.0.0/8"])
+        assert await send(courier, f"http://hooks.example.test:{receiver.port}/") == 200
+        await courier.close()
+        assert dial.addresses == ["127.0.0.2", "127.0.0.1"]
+
+
+@pytest.mark.parametrize("address", ["::1", "127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "fd00:ec2::254"])
+async def test_an_address_that_is_written_instead_of_a_name_is_checked_where_its_socket_is_made(address: str) -> None:
+    dial = Dialled()
+
+    async def resolve(host: str, port: int) -> list[str]:
+        raise AssertionError("there is nothing to look up")
+
+    courier = make_courier(dial, resolve)
+    with pytest.raises(DeniedError, match="not to be reached"):
+        await send(courier, f"https://[{address}]/" if ":" in address else f"https://{address}/")
+    await courier.close()
+    assert dial.addresses == []
 
 
 async def test_a_name_whose_answer_changes_between_check_and_connect_is_asked_once() -> None:
@@ -186,7 +229,7 @@ async def test_schemes_and_ports_are_those_of_the_policy(url: str, said: str) ->
     async def resolve(host: str, port: int) -> list[str]:
         raise AssertionError("not even looked up")
 
-    courier = Courier(Guard(AddressPolicy(), resolve, dial=dial), schemes=("https",), ports=(443, 8443))
+    courier = Courier(Guard(AddressPolicy(), resolve, make=dial), schemes=("https",), ports=(443, 8443))
     with pytest.raises(DeniedError, match=said):
         await send(courier, url)
     await courier.close()

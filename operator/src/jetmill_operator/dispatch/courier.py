@@ -1,58 +1,57 @@
 """Sending one request, whatever the receiver does: one deadline for all of it, a bound on what is read, no redirect, no
-proxy.
+proxy, no cookie.
 
-Connections are kept for a moment, each Webhook's its own. One that its receiver closed just when it was used again is
-replaced at once: a delivery may come twice, its id says so.
+aiohttp speaks HTTP; which addresses it may dial, and by which sockets, the guard says (ADR 15). Connections are kept
+for a moment, each Webhook's its own. One that its receiver closed just when it was used again is replaced at once: a
+delivery may come twice, its id says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
+import socket
 import ssl
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
-from jetmill.errors import InputError, JetmillError
-from jetmill_operator.dispatch.exchange import Answer, BadAnswerError, BrokenError, Connection
-from jetmill_operator.dispatch.guard import DeniedError, Guard
+from jetmill.errors import InputError
+from jetmill_operator.dispatch.exchange import Answer, Request, SendError
+from jetmill_operator.dispatch.guard import AddressInfo, DeniedError, Guard
 
+CONNECT_SECONDS = 10.0
+"""For one address; the next one may answer."""
 IDLE_SECONDS = 3.0
 """For so long a connection is kept: shorter than servers do, so that few are closed just when they are used."""
-_USUAL = {"http": 80, "https": 443}
+KEPT_BYTES = 4_096
+"""Of an answer's body."""
+READ_BYTES = 65_536
+"""An answer that is longer is not read to its end; its connection is closed."""
+HEADER_BYTES = 16_384
+"""A longer line or header is no answer; nor are more than a hundred and some headers (aiohttp's own bound)."""
+KEPT_HEADER_CHARACTERS, KEPT_HEADERS = 1_024, 32
+_LARGE_BYTES = 1_048_576
+"""aiohttp wants a larger body as a file: it writes that in pieces."""
+_UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
+"""Headers that aiohttp would set where the request has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be sent."""
+@dataclass(slots=True)
+class _Trial:
+    """One request, as it goes."""
 
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes
+    dialled: bool = False
+    """A socket was made for it; otherwise it went on a connection that was kept."""
 
 
-class SendError(JetmillError):
-    """No answer came; the message says why, and names no secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a request goes."""
-
-    scheme: str
-    host: str
-    """As DNS writes it; an address of IPv6 without brackets."""
-    port: int
-    path: bytes
-
-    @property
-    def authority(self) -> str:
-        """The Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _USUAL[self.scheme] else f"{host}:{self.port}"
+_trial: ContextVar[_Trial] = ContextVar("trial")
+"""The one of this task: aiohttp tells it by tracing as well, which takes a sixth of a request's time."""
 
 
 class Courier:
@@ -70,25 +69,21 @@ class Courier:
         self._schemes = frozenset(schemes)
         self._ports = frozenset(ports)
         self._tls = tls
-        self._idle: dict[tuple[str, str, int], deque[Connection]] = {}
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def send(self, request: Request, *, timeout_seconds: float) -> Answer:
-        """Send and read the answer, all within `timeout_seconds`; SendError, DeniedError, InputError for the URL."""
-        target = self.check(request.url)
-        data = encode_request(request, target)
+        """Send and read the answer, all within `timeout_seconds`; SendError, DeniedError, InputError."""
+        url = self.check(request.url)
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._exchange(target, data)
+                with _explain():
+                    return await self._exchange(url, request)
         except TimeoutError as err:
             raise SendError(f"no whole answer within {timeout_seconds:g} s") from err
-        except (BrokenError, BadAnswerError) as err:
-            raise SendError(err.message) from err
-        except OSError as err:
-            raise SendError(f"it cannot be connected to: {err}") from err
 
-    def check(self, url: str) -> Target:
-        """The parts of an address; InputError for one that is none, DeniedError for a scheme or port by policy."""
+    def check(self, url: str) -> URL:
+        """Read an address; InputError for one that is none, DeniedError for a scheme or port by policy."""
         target = parse_url(url)
         if target.scheme not in self._schemes:
             cure = "use https, or have an administrator allow it (JETMILL_DISPATCH_SCHEMES)"
@@ -99,79 +94,137 @@ class Courier:
         return target
 
     async def close(self) -> None:
-        """Close what is open."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-        for kept in self._idle.values():
-            for connection in kept:
-                connection.close()
-        self._idle.clear()
+        """Close what is open; nothing can be sent from then on."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
 
-    async def _exchange(self, target: Target, data: bytes) -> Answer:
-        place = (target.scheme, target.host, target.port)
-        kept = self._take(place)
-        if kept is not None:
-            try:
-                return self._keep(place, kept, await kept.ask(data))
-            except BrokenError as err:
-                if err.begun:
-                    raise
-        tls = self._find_tls() if target.scheme == "https" else None
-        connection = await self._guard.connect(Connection, target.host, target.port, tls=tls)
-        return self._keep(place, connection, await connection.ask(data))
+    async def _exchange(self, url: URL, request: Request) -> Answer:
+        trial = _Trial()
+        _trial.set(trial)
+        try:
+            return await self._ask(url, request)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # aiohttp does so by itself, for methods that may be repeated without harm: PUT, and not POST.
+            if trial.dialled or request.method == "PUT":
+                raise
+        return await self._ask(url, request)
 
-    def _find_tls(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
+    async def _ask(self, url: URL, request: Request) -> Answer:
+        body = request.body if len(request.body) <= _LARGE_BYTES else io.BytesIO(request.body)
+        async with self._open().request(
+            request.method, url, data=body, headers=request.headers, allow_redirects=False
+        ) as response:
+            if response.status < 200:
+                response.close()
+                raise SendError("it changes to another protocol")
+            return await _read(response)
 
-    def _take(self, place: tuple[str, str, int]) -> Connection | None:
-        kept = self._idle.get(place)
-        while kept:
-            connection = kept.pop()  # the one that was used last
-            if connection.usable:
-                return connection
-        return None
-
-    def _keep(self, place: tuple[str, str, int], connection: Connection, answer: Answer) -> Answer:
-        if connection.usable:
-            loop = asyncio.get_running_loop()
-            connection.idle_since = loop.time()
-            self._idle.setdefault(place, deque()).append(connection)
-            if self._sweeper is None:
-                self._sweeper = loop.call_later(IDLE_SECONDS, self._sweep)
-        return answer
-
-    def _sweep(self) -> None:
-        """Close what was not used for a while."""
-        self._sweeper = None
-        loop = asyncio.get_running_loop()
-        for place, kept in list(self._idle.items()):
-            while kept and (not kept[0].usable or loop.time() - kept[0].idle_since >= IDLE_SECONDS):
-                kept.popleft().close()
-            if not kept:
-                del self._idle[place]
-        if self._idle:
-            self._sweeper = loop.call_later(IDLE_SECONDS, self._sweep)
+    def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise SendError("the Webhook has gone")
+        if self._session is None:
+            self._session = _open_session(self._guard, self._tls)
+        return self._session
 
 
-def parse_url(url: str) -> Target:
-    """The parts of an address, its host as DNS writes it; InputError."""
+class _Resolver(AbstractResolver):
+    """Looks names up by the guard."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """See aiohttp, which finds the family by itself."""
+        addresses = await self._guard.find_addresses(host, port)
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def parse_url(url: str) -> URL:
+    """Read an address as aiohttp will: what is checked is what is dialled; InputError."""
     try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError, ValueError) as err:
+        parsed = URL(url)
+    except (UnicodeError, ValueError) as err:
         raise InputError(f"the address cannot be read: {err}", field="url") from err
-    if parsed.scheme not in _USUAL or not parsed.raw_host or parsed.userinfo:
+    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.user or parsed.password:
         raise InputError("an address is https://host/path", field="url")
-    port = _USUAL[parsed.scheme] if parsed.port is None else parsed.port
-    return Target(parsed.scheme, parsed.raw_host.decode("ascii"), port, parsed.raw_path)
+    return parsed
 
 
-def encode_request(request: Request, target: Target) -> bytes:
-    """A request as it goes over the wire; InputError for a header that would break it. Pure."""
-    headers = {"host": target.authority, **request.headers, "content-length": str(len(request.body))}
-    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-    if any(line.count("\n") != 1 or line.count("\r") != 1 or "\0" in line for line in lines):
-        raise InputError("a header holds the end of a line", field="headers")
-    head = b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), target.path)
-    return head + "".join(lines).encode("latin-1", "replace") + b"\r\n" + request.body
+def _open_session(guard: Guard, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    def make_socket(info: AddressInfo) -> socket.socket:
+        _trial.get().dialled = True
+        return guard.open_socket(info)
+
+    connector = aiohttp.TCPConnector(
+        resolver=_Resolver(guard),
+        socket_factory=make_socket,
+        use_dns_cache=False,
+        keepalive_timeout=IDLE_SECONDS,
+        limit=0,
+        ssl=tls or True,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        skip_auto_headers=_UNASKED,
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
+    )
+
+
+async def _read(response: aiohttp.ClientResponse) -> Answer:
+    body, size = bytearray(), 0
+    async for chunk in response.content.iter_any():
+        body += chunk[: KEPT_BYTES - len(body)]
+        size += len(chunk)
+        if size > READ_BYTES:
+            response.close()
+            break
+    return Answer(response.status, _keep_headers(response.raw_headers), bytes(body), truncated=size > len(body))
+
+
+def _keep_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """As many as anybody wants to read; `Retry-After` always."""
+    kept: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1").lower()[:128], value.decode("latin-1")[:KEPT_HEADER_CHARACTERS]
+        if key in kept:
+            kept[key] = f"{kept[key]}, {text}"[: 4 * KEPT_HEADER_CHARACTERS]
+        elif len(kept) < KEPT_HEADERS or key == "retry-after":
+            kept[key] = text
+    return kept
+
+
+@contextmanager
+def _explain() -> Iterator[None]:
+    """Say in our words what aiohttp says in its own."""
+    try:
+        yield
+    except aiohttp.ServerTimeoutError as err:
+        raise SendError(f"it cannot be connected to within {CONNECT_SECONDS:g} s") from err
+    except aiohttp.ClientConnectorError as err:
+        raise SendError(f"it cannot be connected to: {err.os_error}") from err
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as err:
+        raise SendError(f"the connection broke: {err}") from err
+    except aiohttp.ClientPayloadError as err:
+        raise SendError(f"its answer breaks off: {err}") from err
+    except aiohttp.ClientResponseError as err:
+        raise SendError(f"what it answers is no HTTP: {err.message}") from err
+    except aiohttp.InvalidURL as err:
+        raise InputError(f"the address cannot be read: {err}", field="url") from err
+    except aiohttp.ClientError as err:
+        raise SendError(f"it cannot be sent: {err}") from err
+    except ValueError as err:
+        raise InputError(f"the request cannot be written: {err}", field="headers") from err

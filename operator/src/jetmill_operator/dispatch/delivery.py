@@ -30,10 +30,9 @@ from jetmill.protocol.record import ErrorInfo
 from jetmill.protocol.state import Reason
 from jetmill.worker.context import current
 from jetmill.worker.outcome import Failure, FailureError
-from jetmill_operator.dispatch.courier import Request, SendError
 from jetmill_operator.dispatch.envelope import build_request
 from jetmill_operator.dispatch.event import decode_attributes
-from jetmill_operator.dispatch.exchange import Answer
+from jetmill_operator.dispatch.exchange import Answer, Request, SendError
 from jetmill_operator.dispatch.guard import DeniedError
 from jetmill_operator.dispatch.hook import Hook, Hooks
 from jetmill_operator.dispatch.secret import SecretError, Secrets

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from jetmill.metric import find_version
 from jetmill.protocol.record import WebhookSettings
-from jetmill_operator.dispatch.courier import Request
 from jetmill_operator.dispatch.event import Attributes
+from jetmill_operator.dispatch.exchange import Request
 from jetmill_operator.dispatch.signature import sign
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"

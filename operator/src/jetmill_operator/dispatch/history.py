@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,11 +23,13 @@ from jetmill.protocol.identity import id_from_key
 from jetmill.protocol.name import DELIVERIES, is_delivery, name_deliveries, parse_job_id
 from jetmill.protocol.record import Entry, JobSettings, Record, WebhookSettings
 from jetmill.protocol.state import State
-from jetmill_operator.dispatch.courier import Courier
 from jetmill_operator.dispatch.event import Attributes, Seen, decode_attributes
 from jetmill_operator.dispatch.hook import Hook
 from jetmill_operator.dispatch.router import build_item
 from jetmill_operator.policy.endpoint import begin_state, enable
+
+if TYPE_CHECKING:
+    from jetmill_operator.dispatch.courier import Courier
 
 TEST_TYPE = "webhook.test"
 BATCH = 200

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,10 +16,12 @@ from jetmill.protocol.delivery import EndpointState
 from jetmill.protocol.event import EventPattern
 from jetmill.protocol.name import DELIVERIES
 from jetmill.protocol.record import JobSettings, WebhookSettings
-from jetmill_operator.dispatch.courier import Courier
 from jetmill_operator.dispatch.event import Seen as SeenEvent
 from jetmill_operator.dispatch.expression import Expression, ExpressionError, compile_expression
 from jetmill_operator.policy.endpoint import Phase, Seen, Window, find_phase
+
+if TYPE_CHECKING:
+    from jetmill_operator.dispatch.courier import Courier
 
 FIND_SECONDS = 5.0
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,7 +22,6 @@ from jetmill.metric import find_version
 from jetmill_operator.cluster.ports import JOB, WEBHOOK, Cluster
 from jetmill_operator.dispatch.address import AddressPolicy
 from jetmill_operator.dispatch.branch import Branches, FindNamespaces, Work
-from jetmill_operator.dispatch.courier import Courier
 from jetmill_operator.dispatch.delivery import Attempts
 from jetmill_operator.dispatch.desk import Desk, DeskOptions
 from jetmill_operator.dispatch.guard import Guard
@@ -37,6 +37,9 @@ from jetmill_operator.dispatch.worker import WorkerWatch
 from jetmill_operator.interrupt import heed_signals
 from jetmill_operator.reconcile.account import build_options, connect_accounts
 from jetmill_operator.reconcile.race import run_until_first_ends
+
+if TYPE_CHECKING:
+    from jetmill_operator.dispatch.courier import Courier
 
 RETRY_SECONDS = 2.0
 
@@ -77,6 +80,8 @@ class Office:
         self._resolver.close()
 
     def _make_courier(self) -> Courier:
+        from jetmill_operator.dispatch.courier import Courier  # a third of a second, for who has a Webhook
+
         return Courier(self._guard, schemes=self._settings.schemes, ports=self._settings.ports)
 
 
