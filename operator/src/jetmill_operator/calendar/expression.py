@@ -1,5 +1,5 @@
-"""Cron expressions: which times of a wall clock fit. croniter reads them and counts; what it lets pass, and people do
-not expect, is refused here, by field and character.
+"""Cron expressions: which times of a wall clock fit. croniter reads them and counts their days, a day's times follow
+from the fields; what it lets pass, and people do not expect, is refused here, by field and character.
 
 ```
  ┌ second (only with six fields)      @yearly @annually  0 0 1 1 *
@@ -17,11 +17,12 @@ time zone here: see `calendar.slot` for that.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import product
 
 from croniter import croniter
 
@@ -53,6 +54,7 @@ _CURE = (
 _FOLLOWS = re.compile(r"\*(/[0-9]+)?")
 _RANDOM = re.compile(r"[hr](\(|/|$)", re.IGNORECASE)
 _SEARCH_FROM = datetime(2000, 1, 1)  # noqa: DTZ001 - a wall time has no zone
+_DAY = timedelta(days=1)
 _KEPT = 1024
 """So many expressions are kept as understood: each pass over a schedule asks anew, and croniter takes a while."""
 
@@ -70,14 +72,21 @@ class Cron:
 
     def walls(self, after: datetime) -> Iterator[datetime]:
         """The wall times (naive) later than `after`, in order; ends where none follows within 50 years."""
-        counter = copy(_build_counter(self.fields))
-        counter.set_current(after)
-        try:
-            while True:
-                wall: datetime = counter.get_next()
-                yield wall
-        except (ValueError, OverflowError):  # none follows, or not before the year 10000
-            return
+        days = self.fields.split(maxsplit=3)[3]
+        day = _find_day(days, after.date() - _DAY)
+        if day == after.date():
+            yield from (wall for wall in self._list_day(day, after.hour, after.minute) if wall > after)
+            day = _find_day(days, day)
+        while day is not None:
+            yield from self._list_day(day)
+            day = _find_day(days, day)
+
+    def _list_day(self, day: date, hour: int = 0, minute: int = 0) -> Iterator[datetime]:
+        """The wall times of a day that fits, from an hour and minute on."""
+        hours, minutes, seconds = _list_times(self.fields)
+        for shown in product(hours, minutes):
+            if shown >= (hour, minute):
+                yield from (datetime.combine(day, time(*shown, second)) for second in seconds)
 
 
 @lru_cache(_KEPT)
@@ -103,6 +112,29 @@ def parse_cron(text: str) -> Cron:
         cure = "there is no such day: look at day of month and month"
         raise ScheduleError(FIELD, f"{text!r} never fires", cure=cure, position=found[-3][0])
     return cron
+
+
+@lru_cache(_KEPT)
+def _list_times(fields: str) -> tuple[list[int], list[int], list[int]]:
+    """The hours, the minutes and the seconds that fit, in order."""
+    minutes, hours, _, _, _, seconds, *_ = _build_counter(fields).expanded
+    return _list_values(hours, 24), _list_values(minutes, 60), _list_values(seconds, 60)
+
+
+def _list_values(values: Sequence[int | str], most: int) -> list[int]:
+    return list(range(most)) if "*" in values else sorted(int(value) for value in values)
+
+
+@lru_cache(_KEPT * 8)
+def _find_day(days: str, after: date) -> date | None:
+    """The next day that fits the last three fields; None: none does within 50 years, or before the year 10000."""
+    counter = copy(_build_counter(f"0 0 0 {days}"))
+    try:
+        counter.set_current(datetime.combine(after, time()))
+        found: datetime = counter.get_next()
+    except (ValueError, OverflowError):
+        return None
+    return found.date()
 
 
 @lru_cache(_KEPT)

@@ -36,7 +36,8 @@ FIRST_BACKOFF_SECONDS = 0.005
 LONGEST_BACKOFF_SECONDS = 300.0
 RUN_SECONDS = 120.0
 """A reconcile that takes longer is cancelled and counts as failed: it must not hold up the others for ever."""
-WORKERS = 4
+WORKERS = 16
+"""They wait for answers most of the time: of NATS, which then syncs the writes of many at once, and of the cluster."""
 _STREAK = 16
 _DOUBLINGS = 16
 """2^16 times the first backoff is more than the longest."""
