@@ -43,6 +43,7 @@ def counted() -> set[str]:
     worker.of("send-email").reasons["exhausted"] = 1
     operator = OperatorMetrics()
     operator.gauges = Everything()  # type: ignore[assignment]
+    operator.count_slots("shop", planned=1, withdrawn=0, missed=0)
     names = set()
     for family in (*worker.collect(), *operator.collect()):
         names |= {family.name, *(sample.name for sample in family.samples)}

@@ -18,6 +18,7 @@ from jetmill_operator.cluster.ports import EVENT, JOB, SCHEDULED_JOB, Body, Key
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.index import JobIndex
+from jetmill_operator.reconcile.metric import Metrics
 from jetmill_operator.reconcile.moment import Clock
 from jetmill_operator.reconcile.scheduledjob import ScheduledJobReconciler
 from jetmill_operator.reconcile.status import StatusWriter
@@ -54,6 +55,7 @@ class Almanac:
         self.cluster = LocalCluster(now=self.moment)
         self.buses = Buses(OneWorld(self.world), clock=clock)
         self.index = JobIndex()
+        self.metrics = Metrics()
         recorder = Recorder(self.cluster, clock=clock)
         self.reconciler = ScheduledJobReconciler(
             self.cluster,
@@ -61,6 +63,7 @@ class Almanac:
             self.index,
             status=StatusWriter(self.cluster, recorder, clock=clock),
             recorder=recorder,
+            metrics=self.metrics,
             identity="test",
             clock=clock,
         )
@@ -69,6 +72,15 @@ class Almanac:
 
     def moment(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now() / 1e6, UTC)
+
+    def count(self, what: str) -> float:
+        """How many slots were planned, withdrawn or missed, as Prometheus is told."""
+        found = [sample for family in self.metrics.collect() for sample in family.samples]
+        return sum(
+            sample.value
+            for sample in found
+            if sample.name == "jetmill_schedule_slots_total" and sample.labels["what"] == what
+        )
 
     @property
     def bus(self) -> Bus:

@@ -23,6 +23,8 @@ from jetmill_operator.calendar.zone import to_moment
 from jetmill_operator.policy.worker import Problem
 from jetmill_operator.resources.schedule import Declared, build_plan, choose_none, make_choice, read_schedule
 
+AT_ONCE = 16
+"""As the operator does."""
 TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -71,12 +73,19 @@ async def main(url: str, file: Path) -> None:
     bus = await connect(BusOptions(url=url))
     by = f"planner:{os.getpid()}"
     print(datetime.now().astimezone().isoformat(), flush=True)  # noqa: T201 - its clock, for the test to see
-    while True:
-        for line in await asyncio.to_thread(_read_lines, file):
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def plan(line: str) -> None:
+        async with room:
             try:
                 await plan_once(bus, json.loads(line), by=by)
             except BusError:
                 await asyncio.sleep(0.1)
+
+    while True:
+        async with asyncio.TaskGroup() as group:
+            for line in await asyncio.to_thread(_read_lines, file):
+                group.create_task(plan(line))
         await asyncio.sleep(0.05)
 
 

@@ -149,6 +149,7 @@ async def test_a_schedule_that_was_created_while_no_operator_ran_counts_from_its
     assert await almanac.state("12:20") == "scheduled", "the newest that was missed is made up for"
     assert await almanac.state("12:10") == "none"
     assert (await almanac.status())["missed"] == 1
+    assert almanac.count("missed") == 1
 
 
 # Edits

@@ -46,6 +46,7 @@ def make_metrics() -> Metrics:
     metrics.board.put(JOB, Sighting(Backlog(5, 2, 1), Scaling(3, "Backlog", "m", "t")))
     metrics.count(Run(JOB, End.DONE, 0.1, 0.2))
     metrics.count(Run(JOB, End.FAILED, 0.1, 0.2))
+    metrics.count_slots("shop", planned=4, withdrawn=0, missed=1)
     return metrics
 
 
@@ -66,6 +67,7 @@ def test_what_is_counted_is_shown() -> None:
     assert samples["jetmill_reconcile_total", "Job", "done"] == 1
     assert samples["jetmill_reconcile_total", "Job", "again"] == 0
     assert samples["jetmill_reconcile_duration_seconds_count", "Job"] == 2
+    assert samples["jetmill_schedule_slots_total", "shop", "missed"] == 1
     assert samples["jetmill_queue_depth", "shop", "mail", "in_flight"] == 2
     assert samples["jetmill_autoscaler_desired_replicas", "shop", "mail"] == 3
     assert samples["jetmill_leader",] == 1
@@ -75,4 +77,4 @@ def test_what_could_not_be_read_is_absent() -> None:
     metrics = make_metrics()
     assert metrics.board is not None
     metrics.board.put(JOB, Sighting(None, None))
-    assert not [name for name, labels, _ in read_samples(metrics) if "namespace" in labels]
+    assert not [name for name, labels, _ in read_samples(metrics) if "job" in labels]

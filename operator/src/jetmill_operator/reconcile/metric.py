@@ -74,6 +74,12 @@ class Metrics:
         self._waits: dict[str, Histogram] = {}
         self._decisions: dict[tuple[str, str], int] = {}
         self._strays = 0
+        self._slots: dict[tuple[str, str], int] = {}
+
+    def count_slots(self, namespace: str, *, planned: int, withdrawn: int, missed: int) -> None:
+        """Count what a pass over a schedule did."""
+        for what, count in (("planned", planned), ("withdrawn", withdrawn), ("missed", missed)):
+            self._slots[namespace, what] = self._slots.get((namespace, what), 0) + count
 
     def count_decision(self, direction: str, reason: str) -> None:
         """Count a change of how many workers are asked for; `direction` is up or down."""
@@ -122,7 +128,11 @@ class Metrics:
             decisions.add_metric(place, count)
         strays = CounterMetricFamily("jetmill_autoscaler_strays", "Pods that went in place of those that had drained")
         strays.add_metric([], self._strays)
-        yield from (decisions, strays)
+        labels = ["namespace", "what"]
+        slots = CounterMetricFamily("jetmill_schedule_slots", "Slots of ScheduledJobs", labels=labels)
+        for place, count in list(self._slots.items()):
+            slots.add_metric(place, count)
+        yield from (decisions, strays, slots)
 
     def _collect_times(self) -> Iterator[Metric]:
         from prometheus_client.core import HistogramMetricFamily

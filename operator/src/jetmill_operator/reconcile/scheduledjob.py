@@ -37,6 +37,7 @@ from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.event import Recorder
 from jetmill_operator.reconcile.index import JobIndex
 from jetmill_operator.reconcile.job import explain_bus_error
+from jetmill_operator.reconcile.metric import Metrics
 from jetmill_operator.reconcile.moment import SYSTEM, Clock, format_time, parse_time
 from jetmill_operator.reconcile.queue import Again
 from jetmill_operator.reconcile.status import StatusWriter
@@ -81,6 +82,7 @@ class ScheduledJobReconciler:
         *,
         status: StatusWriter,
         recorder: Recorder,
+        metrics: Metrics | None = None,
         identity: str = "",
         clock: Clock = SYSTEM,
     ) -> None:
@@ -89,6 +91,7 @@ class ScheduledJobReconciler:
         self._index = index
         self._status = status
         self._recorder = recorder
+        self._metrics = metrics or Metrics()
         self._by = f"planner:{identity or 'operator'}"
         self._clock = clock
 
@@ -157,6 +160,9 @@ class ScheduledJobReconciler:
         choose = choose_none if declared is None or none else make_choice(declared, view.uid)
         wanted = build_plan(body, declared, job, now=bus.link.now())
         passed = await planner.plan(view.uid, wanted, choose)
+        self._metrics.count_slots(
+            namespace, planned=passed.planned, withdrawn=passed.withdrawn, missed=len(passed.missed)
+        )
         if passed.missed:
             await self._tell_missed(body, bus, job, passed.missed)
         if passed.planned or passed.withdrawn:

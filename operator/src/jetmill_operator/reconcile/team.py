@@ -81,7 +81,14 @@ class Team:
             clock=clock,
         )
         self._schedules = ScheduledJobReconciler(
-            cluster, buses, self.parts.index, status=status, recorder=recorder, identity=instance, clock=clock
+            cluster,
+            buses,
+            self.parts.index,
+            status=status,
+            recorder=recorder,
+            metrics=metrics,
+            identity=instance,
+            clock=clock,
         )
         self._webhooks = WebhookReconciler(cluster, buses, status=status, clock=clock)
 
