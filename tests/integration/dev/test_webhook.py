@@ -9,8 +9,11 @@ import msgspec
 import pytest
 
 from jetmill.bus.connect import BusOptions, connect
+from jetmill.bus.ports import Bus
+from jetmill.protocol.record import Entry
 from support.dev import Dev
-from support.receiver import Receiver, is_signed
+from support.receiver import Receiver, is_signed, reply
+from support.wait import eventually
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Awaitable[Dev]]
@@ -59,3 +62,44 @@ async def test_an_event_of_an_application_reaches_the_receiver_signed(start: Sta
         assert is_signed(request, b"correct horse battery staple")
         (folder / "hook.yaml").unlink()
         await dev.says("Webhook orders deleted")
+
+
+async def test_a_webhook_that_left_the_folder_while_nobody_looked_is_sent_to_no_more(
+    start: Start, folder: Path
+) -> None:
+    """Its settings, and a delivery that would be tried again for days, stood in the data of the last run."""
+    async with Receiver.serve(reply(500)) as receiver:
+        manifest = folder / "hook.yaml"
+        manifest.write_text(MANIFEST.format(url=receiver.url))
+        dev = await start()
+        url = await dev.ready()
+        await dev.says("Webhook orders Delivering")
+        await publish(url, "order.paid", amount=700)
+        await receiver.received()
+        await dev.close()
+
+        manifest.write_text("kind: {")  # nobody can tell whether it is still declared
+        dev = await start()
+        bus = await connect(BusOptions(url=await dev.ready()))
+        assert await bus.admin.settings("wh--orders") is not None
+        await bus.link.close()
+        await dev.close()
+
+        manifest.unlink()
+        dev = await start()
+        bus = await connect(BusOptions(url=await dev.ready()))
+        try:
+            assert [one.job for one in await bus.admin.all_settings()] == ["greet"]
+            assert await bus.notes.read("hook.orders") is None
+            delivery = await eventually(lambda: read_delivery(bus), what="the delivery")
+            assert delivery.record.state == "cancelled"
+        finally:
+            await bus.link.close()
+
+
+async def read_delivery(bus: Bus) -> Entry | None:
+    """The last entry of the one delivery."""
+    last: Entry | None = None
+    async for entries in bus.ledger.follow(until=await bus.ledger.last_seq()):
+        last = next((entry for entry in reversed(entries) if entry.record.job == "wh--orders"), last)
+    return last

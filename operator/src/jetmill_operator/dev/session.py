@@ -178,6 +178,8 @@ class Session:
                     world.cluster, world.team.parts.buses, lambda: {self.namespace}, identity="jetmill-dev"
                 )
                 await orphans.look(self.namespace)  # what the last run planned: this one plans anew
+                if not manifests.faults:  # a Webhook may stand in a file that cannot be read now
+                    await orphans.look_at_webhooks(self.namespace)
                 await run_until_first_ends(
                     world.team.queue.run(),
                     run_scaler(world.team.parts),

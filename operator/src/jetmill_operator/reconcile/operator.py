@@ -226,11 +226,10 @@ class Operator:
         )
         works = [
             lease.hold(),
-            self._reconcile(team, watch),
+            self._reconcile(team, watch, Orphans(cluster, buses, team.namespaces, identity=settings.identity)),
             sentinel.run(),
             _follow_bus(trunk, team),
             Keepers(buses.of, team.namespaces).run(),
-            Orphans(cluster, buses, team.namespaces, identity=settings.identity).run(),
             SecretCopier(cluster, settings.secrets, namespace=settings.pod_namespace).run(),
             self._run_scaler(team.parts),
             self._stop.wait(),
@@ -243,11 +242,11 @@ class Operator:
             log.info("operator_stopped")
             await watch.stop()
 
-    async def _reconcile(self, team: Team, watch: Watching) -> None:
+    async def _reconcile(self, team: Team, watch: Watching, orphans: Orphans) -> None:
         await team.begin()
         log.info("operator_leading", jobs=len(team.parts.index))
         watch.start()
-        await run_until_first_ends(team.queue.run(), _wait(watch.ended))
+        await run_until_first_ends(team.queue.run(), orphans.run(), _wait(watch.ended))  # by now namespaces are known
 
 
 async def _wait(future: asyncio.Future[None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, Body, Cluster, Key, Kind
+from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB, WEBHOOK, Body, Cluster, Key, Kind
 from jetmill_operator.reconcile.board import Board
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.cache import Cache
@@ -97,12 +97,13 @@ class Team:
         return self.parts.index.namespaces() | self._webhooks.namespaces
 
     async def begin(self) -> None:
-        """Learn who rides on whom, before the first reconcile; raises ClusterError."""
+        """Learn what there is and who rides on whom, before the first reconcile; raises ClusterError."""
         bodies = await self.parts.cluster.list(JOB)
         self.parts.index.fill(bodies)
         self.parts.cache.fill(bodies)
         for body in await self.parts.cluster.list(SCHEDULED_JOB):
             self.parts.index.schedules.put(body["metadata"]["namespace"], body["metadata"]["name"], body)
+        self._webhooks.fill(await self.parts.cluster.list(WEBHOOK))
 
     def notice(self, kind: Kind, event: str, body: Body) -> None:
         """Take an event of the watch."""
@@ -116,8 +117,8 @@ class Team:
             self.queue.add(concerned, live=event != "LISTED")
 
     def notice_all(self) -> None:
-        """Look at every Job and schedule again, when there is nothing more urgent."""
-        for key in (*self.parts.index.all(), *self.parts.index.schedules.all()):
+        """Look at every Job, schedule and Webhook again, when there is nothing more urgent."""
+        for key in (*self.parts.index.all(), *self.parts.index.schedules.all(), *self._webhooks.keys):
             self.queue.add(key, live=False)
 
     async def _reconcile(self, key: Key) -> Again | None:

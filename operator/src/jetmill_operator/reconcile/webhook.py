@@ -14,6 +14,7 @@ they say of its endpoint is looked at every ten seconds.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -78,6 +79,15 @@ class WebhookReconciler:
     def namespaces(self) -> set[str]:
         """Those that have Webhooks."""
         return {key.namespace for key in self._keys}
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """Every one that is known of."""
+        return frozenset(self._keys)
+
+    def fill(self, bodies: Iterable[Body]) -> None:
+        """Know of these before each has been reconciled."""
+        self._keys.update(Key(WEBHOOK.name, body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies)
 
     async def reconcile(self, key: Key) -> Again | None:
         """Bring one Webhook in line; raises ClusterError for what the caller has to try again, NotLeaderError."""
