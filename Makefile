@@ -81,8 +81,8 @@ test-cluster: $(VENV)/.chart ## On a real Kubernetes API: JETMILL_TEST_KUBECONFI
 	$(PYTEST) -m "(cluster or e2e) and not soak" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
 
 .PHONY: soak
-soak: $(VENV)/.chart ## What takes many minutes there: 504 long jobs through many steps down, 1,000 Jobs (figures at the end)
-	$(PYTEST) -m soak $(wildcard tests/cluster tests/e2e) $(PYTEST_OPTIONS)
+soak: $(VENV)/.chart ## What takes many minutes there: 504 long jobs through many steps down, 1,000 Jobs, 10,000 schedules (figures at the end)
+	$(PYTEST) -m soak $(wildcard tests/cluster tests/e2e tests/faults) $(PYTEST_OPTIONS)
 
 .PHONY: mutants bench
 mutants: $(STAMP) ## Take each rule of the protocol out of a copy: its test must fail
@@ -102,10 +102,10 @@ bench-webhook: $(STAMP) ## Webhooks: deliveries a second and what is added to ea
 
 .PHONY: faults faults-short
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost
-	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 tests/faults
+	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 -m "not soak" tests/faults
 
 faults-short: $(STAMP) ## The same in short: each phase at least once
-	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) -n 4 -m "not slow" tests/faults
+	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) -n 4 -m "not slow and not soak" tests/faults
 
 ##@ Images
 

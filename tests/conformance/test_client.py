@@ -19,6 +19,7 @@ from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill.client.declaration import Registry, job
+from jetmill.client.event import BaseEvent
 from jetmill.client.filter import Creation, Filter, add_filter, remove_filter
 from jetmill.client.flow import NonRetryable
 from jetmill.client.handle import JobHandle
@@ -35,6 +36,7 @@ from jetmill.errors import (
     UnknownJobError,
 )
 from jetmill.http import HttpClient, HttpSettings
+from jetmill.protocol.event import Event
 from jetmill.protocol.record import JobSettings, WebhookSettings
 from jetmill.protocol.state import Reason, State
 from jetmill.worker import JobContext, Worker, WorkerSettings
@@ -311,6 +313,30 @@ async def test_logs_and_workers_are_told(client: AnyClient, field: Field) -> Non
         async for line in live:
             assert (line.seq, line.time) == (lines[0].seq, lines[0].time)
             break
+
+
+async def test_events_are_published_alike_by_type_by_class_and_whole(client: AnyClient, field: Field) -> None:
+    class Placed(BaseEvent, type="order.placed", subject="order"):
+        order: int
+
+    given = datetime(2030, 1, 1, tzinfo=UTC)
+    ids = [
+        await client.publish("order.paid", {"n": 1}, id="e-1", subject="7", extensions={"tenant": "a"}),
+        await client.publish(Placed(order=7)),
+        await client.publish(Event(id="e-3", type="order.sent", source="/shop", time=given)),
+    ]
+    assert await client.publish("order.paid", {"n": 1}, id="e-1", subject="7") == "e-1", "the same again is one"
+    found = [one async for one in Client(bus=field.bus).events.read("order.*")]
+    assert [one.id for one in found] == ids
+    assert [one.type for one in found] == ["order.paid", "order.placed", "order.sent"]
+    assert [one.source for one in found] == [f"/jetmill/{field.namespace}"] * 2 + ["/shop"]
+    assert (found[0].data, found[0].subject, found[0].extensions) == ({"n": 1}, "7", {"tenant": "a"})
+    assert (found[1].data, found[1].subject, found[2].time) == ({"order": 7}, "7", given)
+    for bad in ("Order", "a..b"):
+        with pytest.raises((InputError, InvalidNameError)):
+            await client.publish(bad)
+    with pytest.raises(InputError):
+        await client.publish("order.paid", "x" * 300_000)
 
 
 async def test_messages_are_sent_and_those_that_cannot_be_are_refused(client: AnyClient) -> None:

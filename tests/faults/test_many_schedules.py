@@ -30,7 +30,7 @@ from support.wait import eventually
 
 MANY = int(os.environ.get("JETMILL_SCHEDULES", "10000"))
 HOUR = 3_600
-ZONES = {"UTC": 0, "Europe/Berlin": 0, "Asia/Kolkata": 1_800, "Asia/Kathmandu": 2_700}
+ZONES = {"UTC": 0, "Europe/Berlin": 0, "Asia/Kolkata": 1_800, "Asia/Kathmandu": 900}
 """Whose hours begin how many seconds into one of UTC's."""
 
 
@@ -61,7 +61,6 @@ async def test_ten_thousand_schedules_fire_each_slot_once_though_everything_is_k
 ) -> None:
     async with AsyncExitStack() as stack:
         bus = await connect(BusOptions(url=server.url))
-        stack.push_async_callback(bus.link.close)
         await bus.admin.apply_namespace()
         await bus.admin.apply_job(make_settings())
         await bus.presence.put(make_presence(jobs=[JOB]), ttl_seconds=1e6)
@@ -70,7 +69,6 @@ async def test_ten_thousand_schedules_fire_each_slot_once_though_everything_is_k
         declare(file, [build_schedule(number, JOB, created=begin, **write_spec(number)) for number in range(MANY)])
         planners = Planners(server.url, file)
         stack.push_async_callback(planners.close)
-        await stack.enter_async_context(keeping(bus))
         worker = asyncio.create_task(work(bus))
 
         async def count_complete(wanted: int) -> list[StoredPlan] | None:
@@ -84,7 +82,13 @@ async def test_ten_thousand_schedules_fire_each_slot_once_though_everything_is_k
         worker.cancel()
         server.kill()
         server.restart()
-        worker = asyncio.create_task(work(bus))
+        await bus.link.close()
+        bus = await connect(BusOptions(url=server.url))
+        stack.push_async_callback(bus.link.close)
+        await bus.presence.remove("worker-1")
+        await bus.presence.put(make_presence("worker-2", jobs=[JOB]), ttl_seconds=1e6)
+        await stack.enter_async_context(keeping(bus))
+        worker = asyncio.create_task(work(bus, "worker-2"))
         stack.callback(worker.cancel)
         await planners.fill()
         stored = await eventually(lambda: count_complete(MANY), seconds=900, what="the plans")
@@ -122,7 +126,8 @@ def judge(stored: list[StoredPlan], chains: dict[str, list[Entry]], *, begin: in
         assert slot.schedule is not None
         found.setdefault(slot.schedule, []).append(slot.due)
         starts = [entry for entry in chain if entry.record.state is State.RUNNING]
-        assert len(starts) == 1 or (not starts and slot.due > end), "once if it is due"
+        taken_over = starts[-1].record.crashes if starts else 0
+        assert len(starts) - taken_over == 1 or (not starts and slot.due > end), "once if it is due"
         if starts:
             fired += 1
             assert starts[0].time >= slot.due, "early"

@@ -75,9 +75,9 @@ class Planners:
             await self.kill_one()
 
 
-async def work(bus: Bus) -> None:
+async def work(bus: Bus, name: str = "worker-1") -> None:
     """A worker that runs whatever comes, until cancelled."""
-    hand = Hand(bus, "worker-1", lease_seconds=30.0)
+    hand = Hand(bus, name, lease_seconds=30.0)
     while True:
         with suppress(BusError):
             claim = await hand.claim()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from factories import make_plan, make_settings
+from jetmill.bus.memory import find_world
 from jetmill.client.declaration import Registry, job
 from jetmill.client.settings import ClientSettings
 from jetmill.client.sync import SyncClient
-from jetmill.errors import JetmillError, UnknownJobError
+from jetmill.errors import JetmillError, UnknownJobError, UnknownScheduleError
+
+UID = "0f0e6c3c-0000-4000-8000-000000000001"
 
 
 @pytest.fixture
@@ -32,6 +37,25 @@ def test_it_serves_many_threads_at_once(sync: SyncClient, registry: Registry) ->
     assert handles[3].status().payload == {"number": 3}
     assert handles[3].cancel().state == "cancelled"
     assert handles[3].wait().state == "cancelled"
+
+
+def test_a_schedule_is_triggered(registry: Registry) -> None:
+    name = str(uuid.uuid4())
+
+    async def plan() -> None:
+        bus = find_world(name, namespace="default").connect()
+        await bus.admin.apply_namespace()
+        await bus.admin.apply_job(make_settings())
+        await bus.ledger.append_plan(UID, make_plan(schedule="nightly", complete=True), expected=0)
+        await bus.link.close()
+
+    asyncio.run(plan())
+    with SyncClient(ClientSettings(url=f"memory://{name}", run_jobs=False), registry=registry) as sync:
+        handle = sync.trigger("nightly", {"to": "eve"}, id="by-hand")
+        assert (handle.id, handle.created, sync.trigger("nightly", id="by-hand").created) == ("by-hand", True, False)
+        assert handle.status().payload == {"to": "eve"}
+        with pytest.raises(UnknownScheduleError):
+            sync.trigger("nobody")
 
 
 def test_errors_come_through(sync: SyncClient) -> None:

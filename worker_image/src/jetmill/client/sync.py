@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -183,6 +183,16 @@ class SyncClient:
     ) -> Transition:
         """Move a scheduled job to another time."""
         return self._call(self._client.reschedule(job_id, at=at, delay=delay))
+
+    def trigger(
+        self,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the option's name everywhere
+    ) -> SyncJobHandle:
+        """Enqueue a job of a ScheduledJob now."""
+        return SyncJobHandle(self, self._call(self._client.trigger(name, payload, id=id)))
 
     def broadcast(self, topic: str, message: Any) -> None:
         """Send a message to everyone who listens to a topic now."""
