@@ -9,8 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from conformance.place import JetStreamPlace, MemoryPlace, Place
+from conformance.world import World
 from jetmill.bus.ports import Bus
+from jetmill_operator.cluster.local import LocalCluster
+from support.kube import credential, kube, kubeconfig, namespace, rest
 from support.nats import NatsCluster, NatsServer
+
+__all__ = ["credential", "kube", "kubeconfig", "namespace", "rest"]
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +61,10 @@ async def bus(raw_bus: Bus, place: Place) -> Bus:
     """A Bus on a namespace with its streams and buckets."""
     await raw_bus.admin.apply_namespace(replicas=place.replicas)
     return raw_bus
+
+
+@pytest.fixture(params=["local", pytest.param("kube", marks=pytest.mark.cluster)])
+def world(request: pytest.FixtureRequest) -> World:
+    if request.param == "local":
+        return World(LocalCluster(namespaces=("shop",)), "shop")
+    return World(request.getfixturevalue("kube"), request.getfixturevalue("namespace"))

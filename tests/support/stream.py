@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import msgspec
 
 from factories import make_data, make_job_id
+from jetmill.bus.memory import MemoryWorld
 from jetmill.bus.ports import Bus
 from jetmill.protocol.state import State
+from jetmill_operator.gateway.stream.backplane import Backplane
+from jetmill_operator.gateway.stream.option import StreamOptions
 from jetmill_operator.gateway.stream.session import AccessError, Session
 from jetmill_operator.gateway.stream.topic import Topic
 from support.wait import eventually
@@ -135,3 +139,34 @@ async def append(bus: Bus, count: int = 1, *, state: State = State.QUEUED, **fie
 async def append_to(bus: Bus, job_id: str, state: State, *, expected: int, **fields: Any) -> int:
     """One more record of a chain; its sequence."""
     return await bus.ledger.append(job_id, make_data(state, **fields), expected=expected)
+
+
+class Yard:
+    """A namespace in memory and what streams from it."""
+
+    def __init__(self, **options: Any) -> None:
+        self.world = MemoryWorld("shop")
+        self.bus = self.world.connect()
+        self.options = StreamOptions(**{"window_seconds": 0.001, **options})
+        self.backplane = self.make_backplane()
+
+    def make_backplane(self, **options: Any) -> Backplane:
+        """Another gateway."""
+        return Backplane({"shop": self.world.connect()}.get, options=self.options, **options)
+
+    def watch(self, viewer: Viewer | None = None, *, reading: bool = True, at: Backplane | None = None) -> Watch:
+        session = (at or self.backplane).open_session(viewer or Viewer(), namespace="shop")
+        return Watch(session, reading=reading)
+
+
+async def make_yard(**options: Any) -> Yard:
+    yard = Yard(**options)
+    await yard.bus.admin.apply_namespace()
+    return yard
+
+
+async def sweep(watch: Watch, *, later_seconds: float, wall: float | None = None) -> None:
+    """Let time go by for a client that has taken all there is."""
+    await eventually(lambda: not watch.session.outbox)
+    now = asyncio.get_running_loop().time() + later_seconds
+    watch.session.sweep(now, time.time() if wall is None else wall)
