@@ -32,12 +32,11 @@ from jetmill.protocol.record import JobSettings
 from jetmill.protocol.state import State
 from jetmill.protocol.step import build_conclusion
 from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, Body, Cluster, Key
-from jetmill_operator.policy.condition import make_condition, stamp
-from jetmill_operator.policy.reason import Reason, Type
+from jetmill_operator.policy.reason import Reason
 from jetmill_operator.reconcile.board import Board
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.event import Recorder
-from jetmill_operator.reconcile.moment import SYSTEM, Clock, parse_time
+from jetmill_operator.reconcile.moment import SYSTEM, Clock
 from jetmill_operator.reconcile.queue import Again
 from jetmill_operator.reconcile.status import StatusWriter
 from jetmill_operator.resources.deployment import TIMEOUT_SECONDS, decide_grace_seconds
@@ -106,7 +105,9 @@ class Deletion:
                     return Again(LOOK_SECONDS)
                 left = Left()
             if left:
-                await self._say(body, Reason.DELETING, "its jobs drain: deletionPolicy is Delete", stalled=False)
+                await self._status.say(
+                    JOB, body, Reason.DELETING, "its jobs drain: deletionPolicy is Delete", stalled=False
+                )
                 return Again(0.0 if left.waiting else LOOK_SECONDS)
         await self._let_go(key, body)
         return None
@@ -132,7 +133,7 @@ class Deletion:
             uid = deployment["metadata"]["uid"]
             await self._cluster.delete(DEPLOYMENT, meta["namespace"], deployment["metadata"]["name"], uid=uid)
         self._buses.require()
-        overdue = self._seconds_since(body) > _read_grace(body) + MARGIN_SECONDS
+        overdue = self._clock.count_deleted(body) > _read_grace(body) + MARGIN_SECONDS
         left = await cancel_jobs(bus, meta["name"], running_too=overdue)
         if not left:
             with contextlib.suppress(NotFoundError):  # the namespace itself has nothing in NATS
@@ -154,7 +155,7 @@ class Deletion:
 
     async def _is_given_up(self, body: Body, err: BusError) -> bool:
         """Wait for NATS, ask a person, or (in a namespace that is going away) give up."""
-        if self._seconds_since(body) < BLOCKED_SECONDS:
+        if self._clock.count_deleted(body) < BLOCKED_SECONDS:
             return False
         message = (
             f"its queue cannot be cleaned up: {err.message}. It goes when NATS is back, or at once with: "
@@ -162,23 +163,8 @@ class Deletion:
         )
         if not await self._recorder.tell(body, Reason.CLEANUP_BLOCKED, message, kind="Warning"):
             return True
-        await self._say(body, Reason.CLEANUP_BLOCKED, message, stalled=True)
+        await self._status.say(JOB, body, Reason.CLEANUP_BLOCKED, message, stalled=True)
         return False
-
-    async def _say(self, body: Body, reason: Reason, message: str, *, stalled: bool) -> None:
-        before, generation = body.get("status") or {}, body["metadata"]["generation"]
-        conditions = [
-            make_condition(Type.READY, "False", reason, message),
-            make_condition(Type.STALLED if stalled else Type.RECONCILING, "True", reason, message),
-        ]
-        now = self._clock.stamp()
-        stamped = [stamp(one, before, generation=generation, now=now) for one in conditions]
-        await self._status.write(JOB, body, {"observedGeneration": generation, "conditions": stamped})
-
-    def _seconds_since(self, body: Body) -> float:
-        """How long ago it was deleted."""
-        since = parse_time(body["metadata"].get("deletionTimestamp"))
-        return 0.0 if since is None else (self._clock.now() - since).total_seconds()
 
 
 async def cancel_jobs(bus: Bus, job: str, *, running_too: bool) -> Left:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 
 def _now() -> datetime:
@@ -22,6 +23,11 @@ class Clock:
     def stamp(self) -> str:
         """The calendar's time as a status has it."""
         return format_time(self.now())
+
+    def count_deleted(self, body: Mapping[str, Any]) -> float:
+        """The seconds since an object was deleted; 0 if it was not."""
+        since = parse_time(body["metadata"].get("deletionTimestamp"))
+        return 0.0 if since is None else (self.now() - since).total_seconds()
 
 
 SYSTEM = Clock()

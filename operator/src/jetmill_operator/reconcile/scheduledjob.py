@@ -255,8 +255,7 @@ class ScheduledJobReconciler:
 
     async def _is_given_up(self, body: Body, err: BusError) -> bool:
         """Wait for NATS, ask a person, or (in a namespace that is going away) give up."""
-        since = parse_time(body["metadata"].get("deletionTimestamp"))
-        if since is None or (self._clock.now() - since).total_seconds() < BLOCKED_SECONDS:
+        if self._clock.count_deleted(body) < BLOCKED_SECONDS:
             return False
         message = (
             f"its slots cannot be withdrawn: {err.message}. It goes when NATS is back, or at once with: kubectl "

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jetmill_operator.cluster.ports import OPERATOR, Body, Cluster, Kind
-from jetmill_operator.policy.condition import find_condition, is_same
+from jetmill_operator.policy.condition import find_condition, is_same, make_condition, stamp
 from jetmill_operator.policy.reason import Reason, Type
 from jetmill_operator.reconcile.board import COUNTERS_SECONDS
 from jetmill_operator.reconcile.event import Recorder
@@ -61,6 +61,17 @@ class StatusWriter:
         self._written[uid] = self._clock.monotonic()
         await self._tell(body, before, after)
         return None
+
+    async def say(self, kind: Kind, body: Body, reason: Reason, message: str, *, stalled: bool) -> None:
+        """Write what keeps an object that is going."""
+        before, generation = body.get("status") or {}, body["metadata"]["generation"]
+        conditions = [
+            make_condition(Type.READY, "False", reason, message),
+            make_condition(Type.STALLED if stalled else Type.RECONCILING, "True", reason, message),
+        ]
+        now = self._clock.stamp()
+        stamped = [stamp(one, before, generation=generation, now=now) for one in conditions]
+        await self.write(kind, body, {"observedGeneration": generation, "conditions": stamped})
 
     def forget(self, uid: str) -> None:
         """The object has gone."""

@@ -31,8 +31,8 @@ from jetmill_operator.api.webhook import Webhook
 from jetmill_operator.cluster.errors import AbsentError, ConflictError, ForbiddenError
 from jetmill_operator.cluster.ports import WEBHOOK, Body, Cluster, Key
 from jetmill_operator.dispatch.expression import ExpressionError, compile_expression
-from jetmill_operator.policy.condition import Backlog, make_condition, stamp
-from jetmill_operator.policy.reason import Reason, Type
+from jetmill_operator.policy.condition import Backlog
+from jetmill_operator.policy.reason import Reason
 from jetmill_operator.policy.webhook import WebhookView, build_webhook_status
 from jetmill_operator.policy.worker import Problem
 from jetmill_operator.reconcile.board import COUNTERS_SECONDS
@@ -193,11 +193,11 @@ class WebhookReconciler:
             left = Left()  # the stream of that name is not ours: there is nothing of ours to clean up
         except BusError as err:
             self._buses.doubt(key.namespace)
-            if self._seconds_since(body) >= BLOCKED_SECONDS:
-                await self._say(body, Reason.CLEANUP_BLOCKED, _explain_blocked(body, err), stalled=True)
+            if self._clock.count_deleted(body) >= BLOCKED_SECONDS:
+                await self._status.say(WEBHOOK, body, Reason.CLEANUP_BLOCKED, _explain_blocked(body, err), stalled=True)
             return Again(LOOK_SECONDS)
         if left:
-            await self._say(body, Reason.DELETING, "what waits to be sent is cancelled", stalled=False)
+            await self._status.say(WEBHOOK, body, Reason.DELETING, "what waits to be sent is cancelled", stalled=False)
             return Again(0.0 if left.waiting else LOOK_SECONDS)
         rest = [name for name in body["metadata"]["finalizers"] if name != FINALIZER]
         await self._put_finalizers(body, rest)
@@ -214,7 +214,7 @@ class WebhookReconciler:
             return Left()  # another object's by now
         await self._pause(meta["namespace"], settings)
         self._buses.require()
-        left = await cancel_jobs(bus, job, running_too=self._seconds_since(body) > MARGIN_SECONDS)
+        left = await cancel_jobs(bus, job, running_too=self._clock.count_deleted(body) > MARGIN_SECONDS)
         if not left:
             with contextlib.suppress(NotFoundError):  # the namespace itself has nothing in NATS
                 await bus.admin.remove_job(job, uid=meta["uid"])
@@ -230,21 +230,6 @@ class WebhookReconciler:
         meta = body["metadata"]
         patch = {"metadata": {"finalizers": finalizers or None, "resourceVersion": meta["resourceVersion"]}}
         await self._cluster.patch(WEBHOOK, meta["namespace"], meta["name"], patch)
-
-    async def _say(self, body: Body, reason: Reason, message: str, *, stalled: bool) -> None:
-        before, generation = body.get("status") or {}, body["metadata"]["generation"]
-        conditions = [
-            make_condition(Type.READY, "False", reason, message),
-            make_condition(Type.STALLED if stalled else Type.RECONCILING, "True", reason, message),
-        ]
-        now = self._clock.stamp()
-        stamped = [stamp(one, before, generation=generation, now=now) for one in conditions]
-        await self._status.write(WEBHOOK, body, {"observedGeneration": generation, "conditions": stamped})
-
-    def _seconds_since(self, body: Body) -> float:
-        """How long ago it was deleted."""
-        since = parse_time(body["metadata"].get("deletionTimestamp"))
-        return 0.0 if since is None else (self._clock.now() - since).total_seconds()
 
     def _forget(self, key: Key) -> None:
         self._keys.discard(key)
