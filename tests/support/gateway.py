@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
+from litestar import Litestar
 
 from jetmill.bus.connect import BusOptions, connect_trunk
 from jetmill.bus.ports import Bus, Trunk
@@ -95,7 +96,8 @@ async def serve(
     parts.cluster = cluster
     listener = open_socket(given.host, given.port)
     try:
-        server = make_server(Front(make_app(parts, more=more), parts), given)
+        app = _build_app(parts, more)
+        server = make_server(Front(app, parts), given)
         async with run_projection(parts):
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             try:
@@ -104,11 +106,26 @@ async def serve(
                 parts.backplane.shut()
                 server.stop()
                 await serving
+        if not more:
+            _apps.append(app)
     finally:
         listener.close()
         await parts.backplane.close()
         await parts.namespaces.close()
         await own.close()
+
+
+_apps: list[Litestar] = []
+"""Applications whose gateway has ended."""
+
+
+def _build_app(parts: GatewayParts, more: Any) -> Litestar:
+    """An application for these parts, which are all that it keeps: building one takes longer than most tests."""
+    if more or not _apps:
+        return make_app(parts, more=more)
+    app = _apps.pop()
+    app.state.parts = parts
+    return app
 
 
 async def declare(bus: Bus, *jobs: str, **settings: Any) -> None:
