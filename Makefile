@@ -47,12 +47,15 @@ chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS u
 snapshots: $(VENV)/.chart ## What the chart renders, anew (look at the difference)
 	UPDATE_SNAPSHOTS=1 $(PYTEST) -q tests/chart/test_render.py
 
+# These wait for servers more than they compute: twice as many processes as two cores would ask for.
+WAITING := -n 4 --dist worksteal
+
 .PHONY: conformance integration
 conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-server
-	$(PYTEST) -n 2 -m "not cluster" tests/conformance
+	$(PYTEST) $(WAITING) -m "not cluster" tests/conformance
 
 integration: $(STAMP) ## Worker, client, command line and examples, on a real nats-server
-	$(PYTEST) -n 2 tests/integration
+	$(PYTEST) $(WAITING) tests/integration
 
 ##@ The page
 
@@ -72,7 +75,7 @@ browser: page $(VENV)/.browser ## The dashboard in a real Chromium on a real gat
 .PHONY: check-fields
 check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, which ran and passed
 	@rm -f build/fields.json
-	$(PYTEST) -q -n 2 -m "field and not cluster" tests/unit tests/conformance tests/integration
+	$(PYTEST) -q $(WAITING) -m "field and not cluster" tests/unit tests/conformance tests/integration
 	$(if $(JETMILL_TEST_KUBECONFIG),$(PYTEST) -q -m "field and cluster" tests/cluster)
 	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
 

@@ -67,18 +67,18 @@ async def watch(folder: Path, *, since: tuple[Stamps, Stamps], stop: asyncio.Eve
     """
     manifests, code = since
     while not stop.is_set():
-        folders = list_folders(folder)
+        folders, over = list_folders(folder), _Over(stop)
         events = awatch(
             *folders,
             recursive=False,
             debounce=_DEBOUNCE_MS,
             step=_STEP_MS,
-            stop_event=stop,
+            stop_event=over,
             watch_filter=None,
             rust_timeout=_LOOK_MS,
             yield_on_timeout=True,
         )
-        async with contextlib.aclosing(_and_at_once(events)) as cues:
+        async with contextlib.aclosing(_and_at_once(events, over)) as cues:
             async for _ in cues:
                 new_manifests, new_code = await asyncio.to_thread(take_stamps, folder)
                 changes = Changes(new_manifests != manifests, new_code != code)
@@ -89,9 +89,31 @@ async def watch(folder: Path, *, since: tuple[Stamps, Stamps], stop: asyncio.Eve
                     break
 
 
-async def _and_at_once(events: AsyncGenerator[object]) -> AsyncGenerator[None]:
-    """A cue to look now, for something may have changed before the events began, then one with each of them."""
-    yield
+async def _and_at_once(events: AsyncGenerator[object], over: asyncio.Event) -> AsyncGenerator[None]:
+    """A cue to look now, for something may have changed before the events began, then one with each of them. They begin
+    first, so that what changes meanwhile is seen by the one or by the other; `over` ends them.
+    """
     async with contextlib.aclosing(events):
+        first = asyncio.ensure_future(anext(events, None))
+        try:
+            await asyncio.sleep(0)  # its first step, in which it begins to listen
+            yield
+            await first
+        finally:
+            if not first.done():
+                over.set()
+                await asyncio.wait([first])
+        yield
         async for _ in events:
             yield
+
+
+class _Over(asyncio.Event):
+    """Set by itself, or with another one."""
+
+    def __init__(self, other: asyncio.Event) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        return self._other.is_set() or super().is_set()
