@@ -5,31 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import Annotated
 
 import typer
 
 from jetmill.cli.exit import Exit, exit_of
 from jetmill.cli.output import show_error
 from jetmill.errors import ConfigError
+from jetmill_operator.option import HealthPort, Kubeconfig, LogLevel, Namespaces, NatsUrl
 
 
 def dispatcher(
-    namespaces: Annotated[
-        list[str] | None,
-        typer.Option("--namespace", "-n", help="A namespace to serve; several times [JETMILL_WATCH_NAMESPACES]"),
-    ] = None,
-    nats_url: Annotated[str | None, typer.Option("--nats-url", "-s", help="Where NATS is [JETMILL_NATS_URL]")] = None,
-    kubeconfig: Annotated[
-        str | None, typer.Option("--kubeconfig", help="The kubeconfig [KUBECONFIG, in a pod its own]")
-    ] = None,
-    health_port: Annotated[
-        int | None,
-        typer.Option("--health-port", min=0, max=65_535, help="Of /livez, /readyz, /metrics [JETMILL_HEALTH_PORT]"),
-    ] = None,
-    log_level: Annotated[
-        str | None, typer.Option("--log-level", help="debug, info, warning, error [JETMILL_LOG_LEVEL]")
-    ] = None,
+    namespaces: Namespaces = None,
+    nats_url: NatsUrl = None,
+    kubeconfig: Kubeconfig = None,
+    health_port: HealthPort = None,
+    log_level: LogLevel = None,
 ) -> None:
     """Route events and deliver Webhooks until told to stop; all other settings come from the environment."""
     from jetmill.interpreter import find_loop_factory

@@ -12,6 +12,7 @@ import typer
 from jetmill.cli.exit import Exit, exit_of
 from jetmill.cli.output import show_error
 from jetmill.errors import ConfigError
+from jetmill_operator.option import Kubeconfig, LogLevel, Namespaces, NatsUrl
 
 
 def gateway(
@@ -25,17 +26,10 @@ def gateway(
     auth: Annotated[
         str | None, typer.Option("--auth", help="kubernetes, or none (loopback only) [JETMILL_GATEWAY_AUTH]")
     ] = None,
-    namespaces: Annotated[
-        list[str] | None,
-        typer.Option("--namespace", "-n", help="A namespace to serve; several times [JETMILL_WATCH_NAMESPACES]"),
-    ] = None,
-    nats_url: Annotated[str | None, typer.Option("--nats-url", "-s", help="Where NATS is [JETMILL_NATS_URL]")] = None,
-    kubeconfig: Annotated[
-        str | None, typer.Option("--kubeconfig", help="The kubeconfig [KUBECONFIG, in a pod its own]")
-    ] = None,
-    log_level: Annotated[
-        str | None, typer.Option("--log-level", help="debug, info, warning, error [JETMILL_LOG_LEVEL]")
-    ] = None,
+    namespaces: Namespaces = None,
+    nats_url: NatsUrl = None,
+    kubeconfig: Kubeconfig = None,
+    log_level: LogLevel = None,
 ) -> None:
     """Serve jobs over HTTP until told to stop; all other settings come from the environment."""
     from jetmill.interpreter import calm_collector, find_loop_factory

@@ -18,6 +18,7 @@ from jetmill.cli.exit import Exit, exit_of
 from jetmill.cli.output import show_error
 from jetmill.errors import ConfigError, JetmillError
 from jetmill.protocol.name import parse_job_name, parse_namespace
+from jetmill_operator.option import HealthPort, Kubeconfig, LogLevel, NatsUrl
 
 if TYPE_CHECKING:
     from jetmill_operator.cluster.ports import Cluster, Kind
@@ -29,9 +30,6 @@ T = TypeVar("T")
 MANAGER = "jetmill-cli"
 """The field manager of a person's pause and resume."""
 
-Kubeconfig = Annotated[
-    str | None, typer.Option("--kubeconfig", help="The kubeconfig [KUBECONFIG, in a pod its own]", show_default=False)
-]
 Namespace = Annotated[
     str | None,
     typer.Option("--namespace", "-n", help="Namespace of the Jobs [JETMILL_NAMESPACE, default]", show_default=False),
@@ -40,16 +38,9 @@ Namespace = Annotated[
 
 def operator(
     kubeconfig: Kubeconfig = None,
-    nats_url: Annotated[
-        str | None, typer.Option("--nats-url", "-s", help="Where NATS is [JETMILL_NATS_URL]", show_default=False)
-    ] = None,
-    health_port: Annotated[
-        int | None,
-        typer.Option("--health-port", min=0, max=65_535, help="Of /livez, /readyz, /metrics [JETMILL_HEALTH_PORT]"),
-    ] = None,
-    log_level: Annotated[
-        str | None, typer.Option("--log-level", help="debug, info, warning, error [JETMILL_LOG_LEVEL]")
-    ] = None,
+    nats_url: NatsUrl = None,
+    health_port: HealthPort = None,
+    log_level: LogLevel = None,
 ) -> None:
     """Reconcile the Jobs of a cluster until told to stop; all other settings come from the environment."""
     from jetmill.log import configure

@@ -20,6 +20,7 @@ from jetmill.cli.output import Format, age, build_table, note, show
 from jetmill.cli.parse import parse_moment
 from jetmill.cli.session import Namespace, NatsUrl, Output, connected, run
 from jetmill.errors import InputError
+from jetmill_operator.option import Kubeconfig
 
 if TYPE_CHECKING:
     from jetmill_operator.calendar.preview import Occurrence
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="ScheduledJobs: what is planned, and when.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A ScheduledJob")]
-Kubeconfig = Annotated[
-    str | None, typer.Option("--kubeconfig", help="The kubeconfig [KUBECONFIG, in a pod its own]", show_default=False)
-]
 
 
 class SlotRow(msgspec.Struct, frozen=True, omit_defaults=True):
