@@ -58,8 +58,7 @@ async def look_at_all(window: Window) -> None:
         await window.page.get_by_role("heading", level=1, name=name, exact=True).wait_for()
         await window.page.locator("[aria-label=Loading]").first.wait_for(state="detached")
         await window.check_access()
-        wide = await window.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, f"{path or 'overview'} is {wide} pixels wider than the window"
+        await window.check_width(path or "overview")
 
 
 @pytest.mark.parametrize("look", LOOKS)

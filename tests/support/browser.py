@@ -88,6 +88,11 @@ class Window:
         ]
         assert not told, "\n".join(told)
 
+    async def check_width(self, what: str) -> None:
+        """Demand that nothing is wider than the window; a telephone would show all smaller, and say it fits."""
+        wide = await self.page.evaluate("document.documentElement.scrollWidth") - self.page.viewport_size["width"]
+        assert wide <= 0, f"{what} is {wide} pixels wider than the window"
+
     def _hear(self, message: Any) -> None:
         if message.type == "error":
             self.faults.append(f"console: {message.text} {message.location.get('url', '')}")

@@ -15,6 +15,7 @@ import { Figure, Spec, Trail } from "../part/piece";
 import { Ago } from "../part/time";
 import { href } from "../route";
 import { fill, rates, timesOf } from "../series";
+import { now } from "../store/clock";
 import { queues, seenOf } from "../store/glance";
 import { useLive } from "../store/live";
 import { namespace } from "../store/session";
@@ -105,20 +106,6 @@ export function Declaration({ name }: { name: string }) {
   );
 }
 
-function Passing({ name }: { name: string }) {
-  const place = namespace.value;
-  const { data, reload } = useLoad(`flow/${place}`, (signal) => listFlows(place, signal));
-  useEvery(reload, 10_000);
-  const flow = data?.[name];
-  return (
-    <>
-      <Figure name="Oldest waits" value={spanOf(flow?.oldestSeconds)} tone={isLate(flow?.oldestSeconds) ? "warn" : undefined} />
-      <Took name="Wait p95" latency={flow?.wait} />
-      <Took name="Run p95" latency={flow?.run} />
-    </>
-  );
-}
-
 /** In the last quarter of an hour. */
 function Took({ name, latency }: { name: string; latency: Latency | undefined }) {
   return <Figure name={name} value={spanOf(latency?.p95)} note={latency && `half ${spanOf(latency.p50)}, 99 % ${spanOf(latency.p99)}`} />;
@@ -127,6 +114,9 @@ function Took({ name, latency }: { name: string; latency: Latency | undefined })
 function Job({ declared }: { declared: Declared }) {
   const name = declared.name;
   const queue = queues.value?.find((one) => one.job === name);
+  const flows = useLoad(`flows/${namespace.value}`, (signal) => listFlows(namespace.value, signal));
+  useEvery(flows.reload, 10_000);
+  const flow = flows.data?.[name];
   const scaling = declared.status?.["scaling"] as { desired: number; reason: string; message: string; time: string } | undefined;
   return (
     <>
@@ -141,12 +131,12 @@ function Job({ declared }: { declared: Declared }) {
         </div>
       </div>
       <div class="tiles">
-        <Figure name="Waiting" value={numberOf(queue?.ready)} />
-        <Figure name="In hand" value={numberOf(queue?.inFlight)} />
+        <Figure name="Waiting" value={numberOf(queue?.ready)} note={flow?.oldestSeconds === undefined ? undefined : `the oldest for ${spanOf(flow.oldestSeconds)}`} tone={isLate(flow?.oldestSeconds) ? "warn" : undefined} />
+        <Figure name="In hand" value={numberOf(queue?.inFlight)} note={queue ? `${whole(queue.busy)} of ${whole(queue.slots)} slots busy` : undefined} />
         <Figure name="For later" value={numberOf(queue?.delayed)} />
         <Figure name="Workers" value={numberOf(queue?.workers)} note={scaling ? `${scaling.desired} wanted` : undefined} />
-        <Figure name="Slots busy" value={numberOf(queue?.busy)} note={queue ? `of ${queue.slots}` : undefined} />
-        <Passing name={name} />
+        <Took name="Wait p95" latency={flow?.wait} />
+        <Took name="Run p95" latency={flow?.run} />
       </div>
       <div class="grid two">
         <Scaling name={name} decision={scaling} />
@@ -160,6 +150,12 @@ function Job({ declared }: { declared: Declared }) {
 
 function numberOf(value: number | undefined): string {
   return value === undefined ? "–" : whole(value);
+}
+
+/** What was seen, and no less than five minutes: a line needs room. */
+function watched(times: number[]): [number, number] {
+  const end = times.at(-1) ?? now.peek() / 1000;
+  return [Math.min(times[0] ?? end, end - 300), end];
 }
 
 /** What this page has seen since it was opened: nobody keeps it longer. */
@@ -176,7 +172,7 @@ function Scaling({ name, decision }: { name: string; decision: { message: string
       <header><h2>Scaling</h2><span class="faint small">since this page was opened</span></header>
       <div class="inner stack">
         <Legend lines={lines} />
-        <Chart label={`Backlog and workers of ${name}`} times={times} lines={lines} format={whole} whole height={180} />
+        <Chart label={`Backlog and workers of ${name}`} times={times} lines={lines} format={whole} whole height={180} range={watched(times)} />
         {decision && <p class="small soft"><b>Last decision</b> <Ago at={decision.time} />: {decision.message}</p>}
       </div>
     </section>

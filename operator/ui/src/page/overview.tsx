@@ -71,7 +71,7 @@ export function Overview() {
       {nothing ? <Welcome /> : (
         <>
           <Tiles buckets={stats.data} states={states.data} step={look.stepSeconds} />
-          <div class="grid lead">
+          <div class="grid lead even">
             <Throughput buckets={stats.error ? (stats.data ?? []) : stats.data} step={look.stepSeconds} minutes={look.minutes} />
             <Attention findings={findings} ready={queues.value !== null} />
           </div>
@@ -201,7 +201,7 @@ function Latency({ buckets, minutes }: { buckets: Buckets | null; minutes: numbe
 
 function Attention({ findings, ready }: { findings: Finding[]; ready: boolean }) {
   return (
-    <section class="sheet" aria-label="What needs attention">
+    <section class="sheet urgent" aria-label="What needs attention">
       <header>
         <h2>Needs attention</h2>
         {findings.length > 0 && <span class="state" data-tone={findings.some((one) => one.tone === "bad") ? "bad" : "warn"}>{findings.length}</span>}
@@ -257,7 +257,7 @@ function Backlog({ queues: rows, flows }: { queues: Queue[] | null; flows: Recor
             <tbody>
               {[...rows].sort((a, b) => b.ready - a.ready || a.job.localeCompare(b.job)).map((queue) => (
                 <tr key={queue.job}>
-                  <td>
+                  <td class="nowrap">
                     <a href={href(`declarations/${queue.job}`)}>{queue.job}</a> {queue.suspended && <span class="state" data-tone="warn">suspended</span>}
                   </td>
                   <td class="right number">{whole(queue.ready)}</td>

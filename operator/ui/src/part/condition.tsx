@@ -48,11 +48,15 @@ export function Conditions({ conditions }: { conditions: Condition[] }) {
   );
 }
 
-const GOOD_WHEN_FALSE = ["Stalled", "Reconciling", "Suspended", "Degraded", "Disabled"];
+const GOOD_WHEN_FALSE = ["Stalled", "Reconciling", "Suspended", "Degraded", "Disabled", "ScalingLimited"];
+const MILD = ["Reconciling", "Suspended", "Degraded", "ScalingLimited"];
+/** Workers may be another Job's, or none be wanted: nothing is wrong with that. */
+const PLAIN_WHEN_FALSE = ["ScalingActive"];
 
-function lookOf(condition: Condition): string {
+function lookOf(condition: Condition): string | undefined {
+  if (condition.status === "False" && PLAIN_WHEN_FALSE.includes(condition.type)) return undefined;
   if (condition.status === "Unknown") return "warn";
   const wanted = GOOD_WHEN_FALSE.includes(condition.type) ? "False" : "True";
   if (condition.status === wanted) return "good";
-  return ["Reconciling", "Suspended", "Degraded"].includes(condition.type) ? "warn" : "bad";
+  return MILD.includes(condition.type) ? "warn" : "bad";
 }
