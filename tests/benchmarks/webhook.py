@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -108,16 +109,18 @@ async def measure(count: int, rate: float, seconds: float) -> dict[str, float]:
         with DispatcherProcess.start(Path(folder), environ) as process:
             await process.says("worker_started")
             await flood(bus, arrived, 500, name="warm")
-            before = _cpu_seconds(process.pid)
+            pids = {"dispatcher": process.pid, "server": server.pid, "publisher_and_receiver": os.getpid()}
+            before = {name: _cpu_seconds(pid) for name, pid in pids.items()}
             per_second = await flood(bus, arrived, count, name="flood")
-            spent = _cpu_seconds(process.pid) - before
+            spent = {name: _cpu_seconds(pid) - before[name] for name, pid in pids.items()}
             latencies = await stream(bus, arrived, rate=rate, seconds=seconds)
         sink.close()
         await bus.link.close()
     return {
         "deliveries": count,
         "deliveries_per_second": round(per_second),
-        "cpu_ms_per_delivery": round(spent / count * 1000, 2),
+        "cpu_ms_per_delivery": round(spent["dispatcher"] / count * 1000, 2),
+        **{f"cpu_ms_of_{name}": round(spent[name] / count * 1000, 2) for name in ("server", "publisher_and_receiver")},
         "stream_per_second": rate,
         "p50_ms": round(statistics.median(latencies) * 1000, 1),
         "p99_ms": round(latencies[int(len(latencies) * 0.99) - 1] * 1000, 1),
@@ -142,7 +145,7 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=2) + "\n")
     for name, value in figures.items():
-        print(f"{name:24} {value:g}")
+        print(f"{name:32} {value:g}")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ async def _publish(bus: Bus, number: int) -> str:
 
 @pytest.mark.timeout(HANG_SECONDS + 20 * KILLS)
 async def test_every_event_is_delivered_under_one_id_however_often_dispatchers_die(
-    server: NatsServer, tmp_path: Path
+    server: NatsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def answer(request: Received, writer: asyncio.StreamWriter) -> None:
         await pause(random_moment.uniform(0, 0.05))
@@ -78,8 +78,10 @@ async def test_every_event_is_delivered_under_one_id_however_often_dispatchers_d
             for process in processes:
                 await process.says("worker_started")
             for round_ in range(KILLS):
+                before = len(receiver.requests)
                 published += [await _publish(bus, round_ * EVENTS + number) for number in range(EVENTS)]
-                await pause(random_moment.uniform(0, 0.4))
+                await receiver.received(before + 1, seconds=60)  # what is killed is at work, and not about to begin
+                await pause(random_moment.uniform(0, 0.2))
                 processes.pop(0).kill()
                 processes.append(start())
             wanted = {
@@ -100,6 +102,12 @@ async def test_every_event_is_delivered_under_one_id_however_often_dispatchers_d
         assert len(bodies) == len(wanted), "the same id came with another body"
         report = await verify(bus)
         assert not report.violations
+        repeated = len(receiver.requests) - len(wanted)
+        with capsys.disabled():
+            said = (
+                f"{KILLS} kills, {len(published)} events, {len(wanted)} deliveries, {repeated} requests more than that"
+            )
+            print(f"\n{said}")  # noqa: T201 (the figures)
         ends: dict[str, str] = {}
         async for entries in bus.ledger.follow(until=await bus.ledger.last_seq()):
             ends |= {entry.id: entry.record.state for entry in entries if entry.record.job.startswith("wh--")}

@@ -58,6 +58,7 @@ async def test_a_delivery_is_shown_with_the_signed_request_and_each_answer(nats:
 
         [row] = await eventually(listed)
         assert (row["id"], row["state"], row["reason"], row["attempt"]) == (status.id, "failed", "exhausted", 3)
+        assert row["eventType"] == "order.paid"
         shown = await get(http, f"webhooks/orders/deliveries/{status.id}")
         assert (shown["webhook"], shown["eventId"], shown["eventType"]) == ("orders", event_id, "order.paid")
         assert [one["status"] for one in shown["attempts"]] == [500, 500, 500]
@@ -96,7 +97,7 @@ async def test_a_person_sends_again_tests_enables_and_recovers(nats: NatsServer)
         assert {one.state for one in deliveries} == {"succeeded"}
 
 
-async def test_what_is_not_there_is_not_found_and_what_waits_cannot_be_sent_again(nats: NatsServer) -> None:
+async def test_what_is_not_there_is_not_found_and_what_waits_is_sent_at_once_if_told_so(nats: NatsServer) -> None:
     async with working(nats) as (office, http), Receiver.serve(reply(500)) as receiver:
         await office.declare("orders", make_webhook(receiver.url, delays=[60.0]))
         await office.publish(amount=1)
@@ -106,7 +107,8 @@ async def test_what_is_not_there_is_not_found_and_what_waits_cannot_be_sent_agai
             assert (await http.get(f"/api/v1/{path}")).status_code == 404
         assert (await http.post("/api/v1/webhooks/nobody/test")).status_code == 404
         again = await http.post(f"/api/v1/webhooks/orders/deliveries/{status.id}/redeliver")
-        assert again.status_code == 409
+        assert again.status_code == 202
+        assert len({request.id for request in await receiver.received(2)}) == 1
         assert (await http.post("/api/v1/webhooks/orders/recover", json={"since": "yesterday"})).status_code == 400
 
 

@@ -9,6 +9,9 @@ import msgspec
 from jetmill.bus.ports import EventMessage
 from jetmill.errors import CodecError
 
+EVENT_LABEL = "event"
+"""The label of a delivery that says the type of its event: lists show it without a look at the event."""
+
 
 class Attributes(msgspec.Struct, frozen=True):
     """What a CloudEvent says of itself; all but id and type may be missing."""

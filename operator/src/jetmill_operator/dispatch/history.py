@@ -23,7 +23,7 @@ from jetmill.protocol.identity import id_from_key
 from jetmill.protocol.name import DELIVERIES, is_delivery, name_deliveries, parse_job_id
 from jetmill.protocol.record import Entry, JobSettings, Record, WebhookSettings
 from jetmill.protocol.state import State
-from jetmill_operator.dispatch.event import Attributes, Seen, decode_attributes
+from jetmill_operator.dispatch.event import EVENT_LABEL, Attributes, Seen, decode_attributes
 from jetmill_operator.dispatch.hook import Hook
 from jetmill_operator.dispatch.router import build_item
 from jetmill_operator.policy.endpoint import begin_state, enable
@@ -167,7 +167,8 @@ async def send_test(client: Client, name: str) -> str:
         "datacontenttype": "application/json",
         "data": {"webhook": name},
     }
-    handle = await client.enqueue(settings.job, {"event": msgspec.json.encode(event).decode()})
+    text = msgspec.json.encode(event).decode()
+    handle = await client.enqueue(settings.job, {"event": text}, labels={EVENT_LABEL: TEST_TYPE})
     return handle.id
 
 

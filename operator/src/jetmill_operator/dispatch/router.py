@@ -19,7 +19,7 @@ from jetmill.client.submission import Item
 from jetmill.errors import BusError, CodecError, UnknownJobError
 from jetmill.protocol.identity import id_from_key
 from jetmill_operator.dispatch.delivery import encode_payload
-from jetmill_operator.dispatch.event import Seen
+from jetmill_operator.dispatch.event import EVENT_LABEL, Seen
 from jetmill_operator.dispatch.hook import Hook, Hooks
 from jetmill_operator.dispatch.pursuit import Pursuit
 
@@ -105,8 +105,8 @@ def build_item(hook: Hook, event: Seen) -> Item:
     """The delivery of an event."""
     attributes = event.attributes
     item_id = id_from_key("webhook", hook.settings.uid, attributes.source, attributes.id)
-    payload = encode_payload(event.message.data)
+    payload, labels = encode_payload(event.message.data), {EVENT_LABEL: attributes.type}
     if hook.webhook.serial == "subject" and attributes.subject:
         key = f"{hook.job}:{attributes.subject}"[:256]
-        return Item(payload, id=item_id, concurrency_key=key)
-    return Item(payload, id=item_id)
+        return Item(payload, id=item_id, labels=labels, concurrency_key=key)
+    return Item(payload, id=item_id, labels=labels)

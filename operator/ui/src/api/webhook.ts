@@ -33,6 +33,7 @@ export interface DeliveryRow {
   id: string;
   state: State;
   reason?: string | null;
+  eventType?: string | null;
   attempt: number;
   created: Time;
   updated: Time;

@@ -278,7 +278,7 @@ function Deliveries({ webhook }: { webhook: Webhook }) {
         </Empty>
       ) : (
         <>
-          <Table label="Table of deliveries" heads={["State", "Delivery", "Attempts>", "Detail", "Changed>"]}>
+          <Table label="Table of deliveries" heads={["State", "Delivery", "Event", "Attempts>", "Detail", "Changed>"]}>
             {data.items.map((row) => <Row key={row.id} row={row} webhook={webhook.name} />)}
           </Table>
           {data.nextCursor && limit < 200 && (
@@ -295,6 +295,7 @@ function Row({ row, webhook }: { row: DeliveryRow; webhook: string }) {
     <tr>
       <td><StateBadge state={row.state} reason={row.reason} /></td>
       <td class="mono nowrap"><a href={href(`webhooks/${webhook}/${row.id}`)} title={row.id}>{short(row.id)}</a></td>
+      <td class="mono break">{row.eventType}</td>
       <td class="right number">{row.attempt}</td>
       <td class="small soft">
         {row.state !== "succeeded" && row.error}

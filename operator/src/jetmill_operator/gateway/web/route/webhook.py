@@ -23,6 +23,7 @@ from jetmill.protocol.name import DELIVERIES as PREFIX
 from jetmill.protocol.name import name_deliveries
 from jetmill.protocol.record import JobSettings, WebhookSettings
 from jetmill.protocol.state import State
+from jetmill_operator.dispatch.event import EVENT_LABEL
 from jetmill_operator.dispatch.history import (
     Delivery,
     enable_webhook,
@@ -134,6 +135,7 @@ class DeliveryRow(Out, frozen=True, kw_only=True):
     id: str
     state: State
     reason: str | None = None
+    event_type: str | None = None
     attempt: int
     created: datetime
     updated: datetime
@@ -222,6 +224,7 @@ async def list_deliveries(
             id=row.id,
             state=State(row.state),
             reason=row.reason,
+            event_type=row.labels.get(EVENT_LABEL),
             attempt=row.attempt,
             created=time_of(row.created),
             updated=time_of(row.updated),
