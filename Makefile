@@ -103,6 +103,10 @@ bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gat
 bench-webhook: $(STAMP) ## Webhooks: deliveries a second and what is added to each, into build/bench/webhook.json (COUNT=, RATE=)
 	cd tests && ../$(BIN)/python -m benchmarks.webhook $(if $(COUNT),--count $(COUNT)) $(if $(RATE),--rate $(RATE))
 
+.PHONY: bench-event
+bench-event: $(STAMP) ## Events: published and turned into jobs a second, beside nats-py, into build/bench/event.json (COUNT=)
+	cd tests && ../$(BIN)/python -m benchmarks.event $(if $(COUNT),--count $(COUNT))
+
 .PHONY: faults faults-short
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost
 	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 -m "not soak" tests/faults
