@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -23,6 +24,8 @@ from jetmill_operator.option import HealthPort, Kubeconfig, LogLevel, NatsUrl
 if TYPE_CHECKING:
     from jetmill_operator.cluster.ports import Cluster, Kind
     from jetmill_operator.dev.manifest import Manifests
+    from jetmill_operator.reconcile.bus import Buses
+    from jetmill_operator.reconcile.outlook import Outlook
     from jetmill_operator.reconcile.preview import Preview
     from jetmill_operator.resources.deployment import WorkerLink
 
@@ -75,7 +78,9 @@ def plan(
     asked = namespace or os.environ.get("JETMILL_NAMESPACE")
     where = decide_namespace(manifests, asked=asked)
     previews = _run(_preview(manifests, parse_namespace(where), kubeconfig or "", live=live))
-    typer.echo("".join(str(preview) for preview in previews) or "no Jobs are declared there\n", nl=False)
+    typer.echo(
+        "".join(str(preview) for preview in previews) or "neither Jobs nor ScheduledJobs are declared there\n", nl=False
+    )
     if manifests.faults or any(preview.fault for preview in previews):
         raise typer.Exit(Exit.USAGE)
     raise typer.Exit(Exit.NO if live and any(preview.plan for preview in previews) else Exit.OK)
@@ -150,13 +155,9 @@ def find_cluster(kubeconfig: str) -> Any:
         raise ConfigError(err.message, cure=cure) from err
 
 
-async def _preview(manifests: Manifests, namespace: str, kubeconfig: str, *, live: bool) -> list[Preview]:
-    from jetmill_operator.reconcile.preview import Previewer
-
-    jobs = [declared.job for declared in manifests.jobs.values()]
-    link = _find_link()
+async def _preview(manifests: Manifests, namespace: str, kubeconfig: str, *, live: bool) -> list[Preview | Outlook]:
     if not live:
-        return await Previewer(namespace, link=link).preview(jobs)
+        return await _look(manifests, namespace)
     from jetmill.bus.connect import connect_trunk
     from jetmill.client.settings import settings_from_env
     from jetmill_operator.cluster.kube import KubeCluster
@@ -165,12 +166,32 @@ async def _preview(manifests: Manifests, namespace: str, kubeconfig: str, *, liv
 
     async with Rest(find_cluster(kubeconfig)) as rest:
         if not os.environ.get("JETMILL_NATS_URL"):
-            return await Previewer(namespace, link=link, cluster=KubeCluster(rest)).preview(jobs)
+            return await _look(manifests, namespace, KubeCluster(rest))
         buses = Buses(await connect_trunk(settings_from_env(run_jobs=False).bus_options()), replicas=_find_replicas())
         try:
-            return await Previewer(namespace, link=link, cluster=KubeCluster(rest), buses=buses).preview(jobs)
+            return await _look(manifests, namespace, KubeCluster(rest), buses)
         finally:
             await buses.close()
+
+
+async def _look(
+    manifests: Manifests, namespace: str, cluster: Cluster | None = None, buses: Buses | None = None
+) -> list[Preview | Outlook]:
+    from jetmill_operator.api.scheduledjob import ScheduledJob
+    from jetmill_operator.reconcile.outlook import Forecaster
+    from jetmill_operator.reconcile.preview import Previewer
+
+    jobs = [declared.job for declared in manifests.jobs.values()]
+    found: list[Preview | Outlook] = []
+    found += await Previewer(namespace, link=_find_link(), cluster=cluster, buses=buses).preview(jobs)
+    bus = None if buses is None else buses.of(namespace)
+    now = (lambda: time.time_ns() // 1_000) if bus is None else bus.link.now
+    forecaster = Forecaster(namespace, now=now, cluster=cluster, bus=bus)
+    schedules = [one.model for one in manifests.objects.values()]
+    return [
+        *found,
+        *[await forecaster.look(one, jobs=manifests.jobs) for one in schedules if isinstance(one, ScheduledJob)],
+    ]
 
 
 def _find_link() -> WorkerLink:
