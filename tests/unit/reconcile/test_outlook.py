@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,10 @@ spec: {jobRef: {name: report}, schedule: "0 3 * * *"}
 
 
 @pytest.fixture
-async def almanac() -> AsyncIterator[Almanac]:
+async def almanac() -> Almanac:
     almanac = Almanac()
     await almanac.prepare()
-    yield almanac
+    return almanac
 
 
 def make_schedule(**spec: Any) -> ScheduledJob:
