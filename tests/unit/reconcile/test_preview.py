@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from jetmill.bus.memory import MemoryTrunk
 from jetmill.cli.main import app
+from jetmill_operator.api.webhook import Webhook
 from jetmill_operator.cluster.errors import AbsentError
-from jetmill_operator.cluster.ports import DEPLOYMENT, JOB
+from jetmill_operator.cluster.ports import DEPLOYMENT, JOB, WEBHOOK, Key
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.command import suspend_object
-from jetmill_operator.reconcile.preview import Previewer
+from jetmill_operator.reconcile.event import Recorder
+from jetmill_operator.reconcile.preview import Previewer, build_body
+from jetmill_operator.reconcile.status import StatusWriter
+from jetmill_operator.reconcile.webhook import WebhookReconciler
 from jetmill_operator.resources.deployment import WorkerLink
 from support.declare import make_body, parse_body
 from support.site import Site
@@ -80,3 +86,45 @@ async def test_pausing_is_a_persons_patch_and_tells_whether_it_changed_something
     assert (await site.job())["spec"]["suspend"] is True
     with pytest.raises(AbsentError, match="no Job nobody"):
         await suspend_object(site.cluster, JOB, "shop", "nobody", suspend=True)
+
+
+def make_hook(**spec: object) -> Webhook:
+    meta, given = {"name": "orders"}, {"events": ["order.*"], "url": "https://hooks.example.com/a", **spec}
+    return Webhook.model_validate(
+        {"apiVersion": "jetmill.dev/v1alpha1", "kind": "Webhook", "metadata": meta, "spec": given}
+    )
+
+
+async def test_a_webhook_is_shown_by_its_queue() -> None:
+    [new] = await Previewer("shop", link=LINK).preview_webhooks([make_hook()])
+    assert str(new).startswith(
+        "Webhook orders: 1 steps (as if nothing were there yet)\n+ stream jm_shop_q_wh--orders\n"
+    )
+    [bad] = await Previewer("shop", link=LINK).preview_webhooks([make_hook(filter={"expression": "event.data.("})])
+    assert "spec.filter.expression" in bad.fault
+
+
+async def test_of_a_webhook_what_an_edit_changes_is_named_and_nothing_is_written(site: Site) -> None:
+    buses = Buses(MemoryTrunk("preview"))
+    status = StatusWriter(site.cluster, Recorder(site.cluster))
+    hook = make_hook()
+    await site.cluster.apply(WEBHOOK, build_body(hook, "shop"), manager="kubectl")
+    reconciler = WebhookReconciler(site.cluster, buses, status=status)
+    for _ in range(3):
+        await reconciler.reconcile(Key(WEBHOOK.name, "shop", "orders"))
+    previewer = Previewer("shop", link=LINK, cluster=site.cluster, buses=buses)
+    before = await site.cluster.list(WEBHOOK), await buses.of("shop").admin.all_settings()
+    [same] = await previewer.preview_webhooks([hook])
+    assert str(same) == "Webhook orders: nothing to do\n"
+    [other] = await previewer.preview_webhooks([make_hook(url="https://hooks.example.com/b", concurrency=3)])
+    assert "~ settings of wh--orders: generation, concurrency, webhook.url\n" in str(other)
+    assert (await site.cluster.list(WEBHOOK), await buses.of("shop").admin.all_settings()) == before
+
+
+def test_the_command_shows_webhooks_beside_jobs(tmp_path: Path) -> None:
+    hook = "apiVersion: jetmill.dev/v1alpha1\nkind: Webhook\nmetadata: {name: orders}\nspec: {events: ['*'], url: https://a.example/}\n"
+    (tmp_path / "job.yaml").write_text(f"{MANIFEST}---\n{hook}")
+    result = CliRunner().invoke(app, ["plan", "-f", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "Job send-email: " in result.stdout
+    assert "Webhook orders: 1 steps" in result.stdout

@@ -78,9 +78,7 @@ def plan(
     asked = namespace or os.environ.get("JETMILL_NAMESPACE")
     where = decide_namespace(manifests, asked=asked)
     previews = _run(_preview(manifests, parse_namespace(where), kubeconfig or "", live=live))
-    typer.echo(
-        "".join(str(preview) for preview in previews) or "neither Jobs nor ScheduledJobs are declared there\n", nl=False
-    )
+    typer.echo("".join(str(preview) for preview in previews) or "nothing is declared there\n", nl=False)
     if manifests.faults or any(preview.fault for preview in previews):
         raise typer.Exit(Exit.USAGE)
     raise typer.Exit(Exit.NO if live and any(preview.plan for preview in previews) else Exit.OK)
@@ -178,19 +176,22 @@ async def _look(
     manifests: Manifests, namespace: str, cluster: Cluster | None = None, buses: Buses | None = None
 ) -> list[Preview | Outlook]:
     from jetmill_operator.api.scheduledjob import ScheduledJob
+    from jetmill_operator.api.webhook import Webhook
     from jetmill_operator.reconcile.outlook import Forecaster
     from jetmill_operator.reconcile.preview import Previewer
 
     jobs = [declared.job for declared in manifests.jobs.values()]
     found: list[Preview | Outlook] = []
-    found += await Previewer(namespace, link=_find_link(), cluster=cluster, buses=buses).preview(jobs)
+    previewer = Previewer(namespace, link=_find_link(), cluster=cluster, buses=buses)
+    found += await previewer.preview(jobs)
     bus = None if buses is None else buses.of(namespace)
     now = (lambda: time.time_ns() // 1_000) if bus is None else bus.link.now
     forecaster = Forecaster(namespace, now=now, cluster=cluster, bus=bus)
-    schedules = [one.model for one in manifests.objects.values()]
+    others = [one.model for one in manifests.objects.values()]
     return [
         *found,
-        *[await forecaster.look(one, jobs=manifests.jobs) for one in schedules if isinstance(one, ScheduledJob)],
+        *[await forecaster.look(one, jobs=manifests.jobs) for one in others if isinstance(one, ScheduledJob)],
+        *await previewer.preview_webhooks([one for one in others if isinstance(one, Webhook)]),
     ]
 
 

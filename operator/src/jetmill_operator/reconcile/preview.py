@@ -10,19 +10,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import UnsetType
+
 from jetmill.bus.ports import Change
 from jetmill.errors import BusError
+from jetmill.protocol.name import name_deliveries
+from jetmill.protocol.record import JobSettings
 from jetmill.protocol.subject import BANDS, Subjects
 from jetmill_operator.api.job import Job
+from jetmill_operator.api.webhook import Webhook
 from jetmill_operator.cluster.errors import ClusterError
-from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, JOB, SERVICE_ACCOUNT, Body, Cluster
+from jetmill_operator.cluster.ports import BUDGET, DEPLOYMENT, JOB, SERVICE_ACCOUNT, WEBHOOK, Body, Cluster, Kind
 from jetmill_operator.policy.worker import Problem
 from jetmill_operator.reconcile.bus import Buses
 from jetmill_operator.reconcile.index import JobIndex
 from jetmill_operator.reconcile.job import parse_job
+from jetmill_operator.reconcile.webhook import parse_webhook, read_since
 from jetmill_operator.resources.deployment import WorkerLink
 from jetmill_operator.resources.label import name_child
-from jetmill_operator.resources.plan import Plan, Seen, build_settings, plan_job
+from jetmill_operator.resources.plan import ApplyQueue, Plan, Seen, build_settings, plan_job
 
 DRY_RUN_MANAGER = "jetmill-plan"
 UNKNOWN_UID = "00000000-0000-0000-0000-000000000000"
@@ -31,7 +37,7 @@ UNKNOWN_UID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would be done for one Job."""
+    """What would be done for one object."""
 
     name: str
     plan: Plan
@@ -39,9 +45,10 @@ class Preview:
     """What stands in the way."""
     note: str = ""
     """What could not be looked at."""
+    kind: Kind = JOB
 
     def __str__(self) -> str:
-        head = f"Job {self.name}: "
+        head = f"{self.kind.name} {self.name}: "
         if self.fault:
             head += f"stalled: {self.fault}"
         elif self.plan:
@@ -71,6 +78,40 @@ class Previewer:
         self._index.fill(bodies)
         return [await self._preview(body) for body in bodies]
 
+    async def preview_webhooks(self, webhooks: Sequence[Webhook]) -> list[Preview]:
+        """Plan each; a Webhook has a queue and settings, and no children. Raises ClusterError."""
+        return [await self._preview_webhook(build_body(webhook, self._namespace)) for webhook in webhooks]
+
+    async def _preview_webhook(self, body: Body) -> Preview:
+        name = body["metadata"]["name"]
+        if self._cluster is not None:
+            try:
+                body = await self._cluster.apply(WEBHOOK, body, manager=DRY_RUN_MANAGER, dry_run=True)
+            except ClusterError as err:
+                return Preview(name, Plan(), fault=str(err), kind=WEBHOOK)
+        body = {**body, "metadata": {"uid": UNKNOWN_UID, "generation": 1, **body["metadata"]}}
+        webhook = parse_webhook(body)
+        if isinstance(webhook, Problem):
+            return Preview(name, Plan(), fault=webhook.message, kind=WEBHOOK)
+        found, note = await self._plan_webhook(body, webhook)
+        return Preview(name, found, note=note, kind=WEBHOOK)
+
+    async def _plan_webhook(self, body: Body, webhook: Webhook) -> tuple[Plan, str]:
+        meta, job = body["metadata"], name_deliveries(webhook.name)
+        if self._cluster is None:
+            return Plan((ApplyQueue(webhook.to_settings(), self._list_new(job)),)), "as if nothing were there yet"
+        if self._buses is None:
+            return Plan(), "the queue was not looked at: JETMILL_NATS_URL is not set"
+        try:
+            before = await self._buses.read(self._namespace, job)
+            since = read_since(body, before)
+            settings = webhook.to_settings(generation=int(meta["generation"]), uid=str(meta["uid"]), since=since)
+            changes = await self._buses.inspect(self._namespace, settings)
+        except BusError as err:
+            return Plan(), f"the queue could not be looked at: {err.message}"
+        named = tuple(_name_fields(change, before, settings) for change in changes)
+        return Plan((ApplyQueue(settings, named, before),) if named else ()), ""
+
     async def _preview(self, body: Body) -> Preview:
         name = body["metadata"]["name"]
         if self._cluster is not None:
@@ -90,7 +131,7 @@ class Previewer:
         carrier = job.spec.worker.from_
         seen = Seen(
             {**body, "metadata": meta},
-            changes=self._list_new(job),
+            changes=self._list_new(job.name),
             riders=self._index.riders_of(self._namespace, job.name),
             carrier=None if carrier is None else self._index.carrier_of(self._namespace, carrier.name),
         )
@@ -111,15 +152,24 @@ class Previewer:
             return replace(seen, changes=None), f"the queue could not be looked at: {err.message}"
         return replace(seen, changes=changes), ""
 
-    def _list_new(self, job: Job) -> tuple[Change, ...]:
+    def _list_new(self, job: str) -> tuple[Change, ...]:
         """What a Job needs in NATS."""
-        stream = Subjects(self._namespace, prefix=self._link.prefix).queue_stream(job.name)
+        stream = Subjects(self._namespace, prefix=self._link.prefix).queue_stream(job)
         consumers = (Change(f"consumer {band} of {stream}") for band in BANDS)
-        return (Change(f"stream {stream}"), *consumers, Change(f"settings of {job.name}"))
+        return (Change(f"stream {stream}"), *consumers, Change(f"settings of {job}"))
 
 
-def build_body(job: Job, namespace: str) -> Body:
-    """A Job as it is applied: what the manifest says, and the namespace."""
-    body: Body = job.model_dump(mode="json", by_alias=True, exclude_unset=True)
+def build_body(declared: Job | Webhook, namespace: str) -> Body:
+    """An object as it is applied: what the manifest says, and the namespace."""
+    body: Body = declared.model_dump(mode="json", by_alias=True, exclude_unset=True)
     body["metadata"] = {**body["metadata"], "namespace": namespace}
     return body
+
+
+def _name_fields(change: Change, before: JobSettings | UnsetType | None, after: JobSettings) -> Change:
+    """Say which settings of the Webhook are others, and not only that some are."""
+    if "webhook" not in change.fields or not isinstance(before, JobSettings) or before.webhook is None:
+        return change
+    old, new = before.webhook, after.webhook
+    others = [f"webhook.{name}" for name in old.__struct_fields__ if getattr(old, name) != getattr(new, name)]
+    return Change(change.name, (*(name for name in change.fields if name != "webhook"), *others))

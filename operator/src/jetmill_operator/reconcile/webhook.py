@@ -138,7 +138,7 @@ class WebhookReconciler:
         generation, uid = int(meta.get("generation", 0)), str(meta["uid"])
         try:
             before = await self._buses.read(namespace, name_deliveries(webhook.name))
-            since = _read_since(body, before)
+            since = read_since(body, before)
             settings = webhook.to_settings(generation=generation, uid=uid, since=since)
             if await self._buses.inspect(namespace, settings):
                 await self._buses.apply(namespace, settings, before=before)
@@ -250,7 +250,7 @@ def parse_webhook(body: Body) -> Webhook | Problem:
     return webhook
 
 
-def _read_since(body: Body, before: JobSettings | UnsetType | None) -> int:
+def read_since(body: Body, before: JobSettings | UnsetType | None) -> int:
     """When it was created, µs; what was said first stays, for `jetmill dev` makes its objects anew at each start."""
     if isinstance(before, JobSettings) and before.uid == body["metadata"]["uid"] and before.webhook is not None:
         return before.webhook.since
