@@ -30,6 +30,7 @@ from support.wait import eventually
 
 MANY = int(os.environ.get("JETMILL_SCHEDULES", "10000"))
 HOUR = 3_600
+FEW = 20
 ZONES = {"UTC": 0, "Europe/Berlin": 0, "Asia/Kolkata": 1_800, "Asia/Kathmandu": 900}
 """Whose hours begin how many seconds into one of UTC's."""
 
@@ -77,7 +78,7 @@ async def test_ten_thousand_schedules_fire_each_slot_once_though_everything_is_k
 
         started = time.monotonic()
         await planners.fill()
-        await eventually(lambda: count_complete(MANY // 2), seconds=900, what="half of the plans")
+        await eventually(lambda: count_complete(MANY // 2), seconds=900, every_seconds=1, what="half of the plans")
         await planners.close()
         worker.cancel()
         server.kill()
@@ -91,13 +92,13 @@ async def test_ten_thousand_schedules_fire_each_slot_once_though_everything_is_k
         worker = asyncio.create_task(work(bus, "worker-2"))
         stack.callback(worker.cancel)
         await planners.fill()
-        stored = await eventually(lambda: count_complete(MANY), seconds=900, what="the plans")
+        stored = await eventually(lambda: count_complete(MANY), seconds=900, every_seconds=1, what="the plans")
         took = time.monotonic() - started
 
         end = bus.link.now() + 30 * SECOND
         await eventually(lambda: bus.link.now() > end + 5 * SECOND, seconds=60)
         await planners.close()
-        chains = await eventually(lambda: ended(bus, end), seconds=300, what="the jobs that were due")
+        chains = await eventually(lambda: ended(bus, end), seconds=300, every_seconds=1, what="the jobs that were due")
         stored = await bus.ledger.plans()
         fired, late = judge(stored, chains, begin=begin, end=end)
         report = await verify(bus)
@@ -110,6 +111,8 @@ async def test_ten_thousand_schedules_fire_each_slot_once_though_everything_is_k
 
 async def ended(bus: Bus, end: int) -> dict[str, list[Entry]] | None:
     """The chains of the ledger, once everything that was due has ended."""
+    if (await bus.queue.depth(JOB)).ready > FEW:
+        return None  # to read it all takes the worker's time
     chains = await collect(bus)
     due = [chain for chain in chains.values() if (chain[0].record.due or 0) <= end]
     return chains if all(chain[-1].record.final for chain in due) else None
