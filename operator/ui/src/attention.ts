@@ -2,6 +2,7 @@
 
 import type { Declaration } from "./api/gateway";
 import type { Bucket, Flow, Queue, Worker } from "./api/type";
+import type { Hook } from "./api/webhook";
 import { count, percent } from "./text";
 import { span } from "./time";
 
@@ -21,11 +22,15 @@ export interface Known {
   dead: number;
   buckets: Bucket[];
   declarations: Declaration[];
+  hooks: Hook[];
+  /** Milliseconds since the epoch. */
+  now: number;
 }
 
 const ENOUGH = 20;
 const HIGH_FAILURE = 0.1;
 const LATE_SECONDS = 300;
+const FAILING_MS = 60_000;
 
 /** Whether a job has waited for so long that somebody should know. */
 export function isLate(oldestSeconds: number | undefined): boolean {
@@ -33,7 +38,7 @@ export function isLate(oldestSeconds: number | undefined): boolean {
 }
 
 export function findAttention(known: Known): Finding[] {
-  return [...ofDeclarations(known.declarations), ...ofQueues(known), ...ofFailures(known), ...ofWorkers(known.workers)].sort(
+  return [...ofDeclarations(known.declarations), ...ofQueues(known), ...ofFailures(known), ...ofWorkers(known.workers), ...ofHooks(known)].sort(
     (a, b) => Number(a.tone === "warn") - Number(b.tone === "warn"),
   );
 }
@@ -80,4 +85,17 @@ function ofWorkers(workers: Worker[]): Finding[] {
   if (!lost.length) return [];
   const names = [...new Set(lost.flatMap((worker) => worker.missing ?? []))].join(", ");
   return [{ code: "unknown_handler", tone: "warn", text: `${count(lost.length, "worker")} without a handler`, detail: `for ${names}: their image may be older than the Job`, to: ["workers"] }];
+}
+
+/** One that fails for a moment is what retries are for. */
+function ofHooks({ hooks, now }: Known): Finding[] {
+  return hooks.flatMap((hook): Finding[] => {
+    const to: Finding["to"] = [`webhooks/${hook.name}`];
+    if (hook.disabled) {
+      return [{ code: "webhook_disabled", tone: "bad", text: `Webhook ${hook.name} is disabled`, detail: "nothing is sent to its receiver until somebody enables it", to }];
+    }
+    const failing = hook.failingSince ? now - Date.parse(hook.failingSince) : 0;
+    if (failing < FAILING_MS || hook.suspended) return [];
+    return [{ code: "webhook_failing", tone: "warn", text: `Webhook ${hook.name} fails`, detail: `its receiver has taken nothing for ${span(failing)}`, to }];
+  });
 }

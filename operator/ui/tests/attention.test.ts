@@ -3,7 +3,7 @@ import { findAttention, type Known } from "../src/attention";
 import type { Bucket, Queue } from "../src/api/type";
 import { fill, lookbackOf, newest, rates } from "../src/series";
 
-const quiet: Known = { queues: [], flows: {}, workers: [], dead: 0, buckets: [], declarations: [] };
+const quiet: Known = { queues: [], flows: {}, workers: [], dead: 0, buckets: [], declarations: [], hooks: [], now: Date.parse("2026-01-01T00:10:00Z") };
 
 function makeQueue(change: Partial<Queue> = {}): Queue {
   return { job: "mail", ready: 0, inFlight: 0, delayed: 0, workers: 1, slots: 4, busy: 0, suspended: false, ...change };
@@ -53,4 +53,13 @@ test("the newest percentile is the last that was measured", () => {
   expect(newest([makeBucket({ waitP50: 2 }), makeBucket({ waitP50: 3 }), makeBucket()], "waitP50")).toBe(3);
   expect(newest([makeBucket()], "runP99")).toBeNull();
   expect(lookbackOf("99").minutes).toBe(60);
+});
+
+test("a webhook is told when it is disabled, or has failed for a while and is not suspended", () => {
+  const hook = { name: "crm", events: ["order.*"], url: "https://crm.example.com", method: "POST" };
+  const told = (change: object) => findAttention({ ...quiet, hooks: [{ ...hook, ...change }] });
+  expect(told({ failingSince: "2026-01-01T00:09:40Z" })).toEqual([]);
+  expect(told({ failingSince: "2026-01-01T00:05:00Z" })).toMatchObject([{ code: "webhook_failing", detail: "its receiver has taken nothing for 5 min" }]);
+  expect(told({ failingSince: "2026-01-01T00:05:00Z", suspended: true })).toEqual([]);
+  expect(told({ disabled: "gone", failingSince: "2026-01-01T00:05:00Z" })).toMatchObject([{ code: "webhook_disabled", tone: "bad" }]);
 });

@@ -3,6 +3,7 @@
 import { useMemo } from "preact/hooks";
 import { listDeclared } from "../api/declared";
 import { getStats, groupJobs, listFlows } from "../api/gateway";
+import { listHooks } from "../api/webhook";
 import type { Flow, Group, Queue } from "../api/type";
 import { type Finding, findAttention, isLate } from "../attention";
 import { useEvery, useLoad, useThrottle } from "../load";
@@ -16,7 +17,7 @@ import { fill, LOOKBACKS, lookbackOf, newest, rates, sum, timesOf } from "../ser
 import { now } from "../store/clock";
 import { deadCount, queues, workers } from "../store/glance";
 import { gaps, useLive } from "../store/live";
-import { namespace } from "../store/session";
+import { may, namespace } from "../store/session";
 import { lookback } from "../store/setting";
 import { brief, percent, rate, rateFor, whole } from "../text";
 import { span, spanOf } from "../time";
@@ -36,6 +37,7 @@ export function Overview() {
   const states = useLoad(`states/${name}/${gaps.value}`, (signal) => groupJobs(name, "state", NONE, signal));
   const declared = useLoad(`declared/${name}`, (signal) => listDeclared("jobs", name, signal));
   const flows = useLoad(`flows/${name}`, (signal) => listFlows(name, signal));
+  const hooks = useLoad(may("list", "webhooks/deliveries") ? `hooks/${name}` : null, (signal) => listHooks(name, signal));
   const again = useThrottle(() => {
     stats.reload();
     states.reload();
@@ -44,6 +46,7 @@ export function Overview() {
   useEvery(again, 10_000);
   useEvery(declared.reload, 15_000);
   useEvery(flows.reload, 10_000);
+  useEvery(hooks.reload, 15_000);
   const findings = findAttention({
     queues: queues.value ?? [],
     flows: flows.data ?? {},
@@ -51,6 +54,8 @@ export function Overview() {
     dead: deadCount.value ?? 0,
     buckets: stats.data ?? [],
     declarations: declared.data ?? [],
+    hooks: hooks.data ?? [],
+    now: now.value,
   });
   const nothing = queues.value !== null && !queues.value.length && states.data !== null && !states.data.length;
   return (
