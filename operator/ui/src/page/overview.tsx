@@ -250,13 +250,11 @@ function Backlog({ queues: rows, flows }: { queues: Queue[] | null; flows: Recor
               <tr>
                 <th scope="col">Job</th>
                 <th scope="col" class="right">Waiting</th>
-                <th scope="col" class="right">Oldest</th>
                 <th scope="col" class="right"><span title="95 of 100 jobs that started in the last 15 minutes had waited at most so long">Wait p95</span></th>
                 <th scope="col" class="right"><span title="95 of 100 attempts that ended in the last 15 minutes took at most so long">Run p95</span></th>
-                <th scope="col" class="right">In hand</th>
                 <th scope="col" class="right">Later</th>
                 <th scope="col" class="right">Workers</th>
-                <th scope="col">Slots busy</th>
+                <th scope="col">In hand</th>
               </tr>
             </thead>
             <tbody>
@@ -265,12 +263,16 @@ function Backlog({ queues: rows, flows }: { queues: Queue[] | null; flows: Recor
                   <td class="nowrap">
                     <a href={href(`declarations/${queue.job}`)}>{queue.job}</a> {queue.suspended && <span class="state" data-tone="warn">suspended</span>}
                   </td>
-                  <td class="right number">{whole(queue.ready)}</td>
-                  <Passing flow={flows[queue.job]} />
-                  <td class="right number">{whole(queue.inFlight)}</td>
+                  <td class="right number">
+                    {whole(queue.ready)}
+                    <Oldest seconds={flows[queue.job]?.oldestSeconds} />
+                  </td>
+                  <td class="right number">{spanOf(flows[queue.job]?.wait?.p95)}</td>
+                  <td class="right number">{spanOf(flows[queue.job]?.run?.p95)}</td>
                   <td class="right number">{whole(queue.delayed)}</td>
                   <td class="right number">{whole(queue.workers)}</td>
-                  <td style={{ minWidth: "110px" }}>
+                  <td style={{ minWidth: "90px" }}>
+                    <div class="small number soft">{whole(queue.inFlight)}{queue.slots > 0 && ` of ${whole(queue.slots)}`}</div>
                     <Meter part={queue.busy} all={queue.slots} label={`Busy slots of ${queue.job}`} />
                   </td>
                 </tr>
@@ -283,16 +285,10 @@ function Backlog({ queues: rows, flows }: { queues: Queue[] | null; flows: Recor
   );
 }
 
-/** How long: a dash is nothing that waits, or nothing that was measured. */
-function Passing({ flow }: { flow: Flow | undefined }) {
-  const { oldestSeconds: oldest, wait, run } = flow ?? {};
-  return (
-    <>
-      <td class={`right number${isLate(oldest) ? " warn-text" : ""}`}>{spanOf(oldest)}</td>
-      <td class="right number">{spanOf(wait?.p95)}</td>
-      <td class="right number">{spanOf(run?.p95)}</td>
-    </>
-  );
+/** For how long the job has waited that has waited longest; nothing where none does. */
+function Oldest({ seconds }: { seconds: number | undefined }) {
+  if (seconds === undefined) return null;
+  return <div class={`small ${isLate(seconds) ? "warn-text" : "faint"}`} title="The one that has waited longest">{spanOf(seconds)}</div>;
 }
 
 function States({ groups }: { groups: Group[] | null }) {
