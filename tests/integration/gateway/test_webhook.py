@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from jetmill.bus.connect import BusOptions, connect_trunk
+from jetmill.client.status import JobStatus
 from support.dispatch import SECRET, Office, make_webhook, open_office
 from support.gateway import serve
 from support.nats import NatsServer
@@ -102,7 +103,12 @@ async def test_what_is_not_there_is_not_found_and_what_waits_is_sent_at_once_if_
         await office.declare("orders", make_webhook(receiver.url, delays=[60.0]))
         await office.publish(amount=1)
         await receiver.received()
-        [status] = await office.deliveries()
+
+        async def is_waiting() -> JobStatus | None:
+            [found] = await office.deliveries()
+            return found if found.state == "retrying" else None
+
+        status = await eventually(is_waiting)
         for path in ("webhooks/nobody", "webhooks/orders/deliveries/nothing", f"webhooks/other/deliveries/{status.id}"):
             assert (await http.get(f"/api/v1/{path}")).status_code == 404
         assert (await http.post("/api/v1/webhooks/nobody/test")).status_code == 404

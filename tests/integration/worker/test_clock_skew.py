@@ -114,8 +114,8 @@ async def test_a_clock_that_is_set_while_jobs_wait_changes_nothing(field: Field,
     set_clock(offset, "+0")
     await field.spawn("flaky", "tell-time", clock=offset)
     handles: list[Any] = [await field.client.enqueue("flaky") for _ in range(5)]
-    handles += [await field.client.enqueue("tell-time", delay=1.0) for _ in range(5)]
     await eventually((field.folder / "starts").exists)
+    handles += [await field.client.enqueue("tell-time", delay=1.0) for _ in range(5)]
     set_clock(offset, step)
     chains = await prove(field, *handles)
     await assert_wrong(handles[-1], chains[-1])
