@@ -79,6 +79,10 @@ check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, w
 	$(if $(JETMILL_TEST_KUBECONFIG),$(PYTEST) -q -m "field and cluster" tests/cluster)
 	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
 
+.PHONY: tell-fields
+tell-fields: $(STAMP) ## The same of the tests that ran already: after `make test` nothing is run twice
+	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
+
 .PHONY: test-cluster
 test-cluster: $(VENV)/.chart ## On a real Kubernetes API: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind)
 	$(PYTEST) -m "(cluster or e2e) and not soak" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
