@@ -43,9 +43,15 @@ def test_the_python_of_the_guide_verifies_what_is_sent_and_nothing_else() -> Non
         (headers_of(BODY, timestamp=now - 600), BODY),
         (headers_of(BODY, timestamp=now), BODY + b" "),
         (headers_of(BODY, timestamp=now) | {"webhook-id": "d2"}, BODY),
+        (headers_of(BODY, timestamp=now) | {"webhook-signature": "v1,ü"}, BODY),
+        (headers_of(BODY, timestamp=now) | {"webhook-timestamp": "soon"}, BODY),
+        ({}, BODY),
     ):
         with pytest.raises(ValueError, match=r"signed by somebody else|too old"):
             found["verify"](SECRET, headers, body)
+    text = "a key that is a text"
+    headers = sign(parse_secrets(text.encode()), BODY, message_id="d1", timestamp=now, way="standard")
+    found["verify"](text, headers, BODY)
 
 
 def test_the_shell_of_the_guide_makes_the_same_signature(tmp_path: Path) -> None:
