@@ -46,7 +46,7 @@ def test_the_guide_says_what_happens_when_the_clocks_change(text: str, forward: 
 
 
 def test_the_guide_has_the_table() -> None:
-    assert len(TABLE) == 5
+    assert len(TABLE) == 6
 
 
 @pytest.mark.parametrize(
