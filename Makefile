@@ -47,12 +47,12 @@ chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS u
 snapshots: $(VENV)/.chart ## What the chart renders, anew (look at the difference)
 	UPDATE_SNAPSHOTS=1 $(PYTEST) -q tests/chart/test_render.py
 
-# These wait for servers more than they compute: twice as many processes as two cores would ask for.
+# For tests that wait for servers more than they compute: twice as many processes as two cores would ask for.
 WAITING := -n 4 --dist worksteal
 
 .PHONY: conformance integration
 conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-server
-	$(PYTEST) $(WAITING) -m "not cluster" tests/conformance
+	$(PYTEST) -n 2 -m "not cluster" tests/conformance
 
 integration: $(STAMP) ## Worker, client, command line and examples, on a real nats-server
 	$(PYTEST) $(WAITING) tests/integration
