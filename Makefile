@@ -83,9 +83,16 @@ check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, w
 tell-fields: $(STAMP) ## The same of the tests that ran already: after `make test` nothing is run twice
 	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
 
+SHORT_TIER = $(addprefix tests/cluster/test_,crd.py gitops.py lease.py refusals.py rights.py) \
+	$(addprefix tests/e2e/test_,install.py three_kinds.py upgrade.py)
+
 .PHONY: test-cluster
 test-cluster: $(VENV)/.chart ## On a real Kubernetes API: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind)
 	$(PYTEST) -m "(cluster or e2e) and not soak" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
+
+.PHONY: test-cluster-short
+test-cluster-short: $(VENV)/.chart ## The same in short: what a user sees, from install to uninstall, and the refusals of the API
+	$(PYTEST) -m "(cluster or e2e) and not soak" $(SHORT_TIER) $(PYTEST_OPTIONS)
 
 .PHONY: soak
 soak: $(VENV)/.chart ## What takes many minutes there: 504 long jobs through many steps down, 1,000 Jobs, 10,000 schedules (figures at the end)
