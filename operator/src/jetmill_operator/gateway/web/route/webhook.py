@@ -262,7 +262,7 @@ async def redeliver_one(
     delivery: FromPath[str],
     namespace: NamespaceQuery = None,  # noqa: ARG001
 ) -> SentBody:
-    """Under the same id; 409 while it still waits to be sent."""
+    """Under the same id; 409 while it is under way."""
     with _translating():
         await redeliver(_client_of(request, served_for(request)), delivery, webhook=name)
     return SentBody(id=delivery)
