@@ -47,9 +47,9 @@ async def test_three_servers_lose_nothing_when_one_after_the_other_dies(apart: R
     with apart.forwarded() as environ:
         async with Yard(apart, environ) as yard:
             job = await yard.declare(worker={"concurrency": 10}, scaling={"minReplicas": 1, "maxReplicas": 2})
-            ids = await yard.enqueue(job, *[{"seconds": 2.0} for _ in range(60)])
+            await yard.enqueue(job, *[{"seconds": 2.0} for _ in range(60)])
             for number in range(3):
-                await yard.running(ids, 1)
+                await yard.running(yard.accepted, 1)
                 pod = f"{apart.name}-nats-{number}"
                 await yard.kubectl("delete", "pod", pod, "--grace-period=1", namespace=apart.home)
                 rollout = ("rollout", "status", f"statefulset/{apart.name}-nats", "--timeout=120s")
@@ -65,7 +65,7 @@ async def test_three_servers_lose_nothing_when_one_after_the_other_dies(apart: R
 
 async def enqueue(yard: Yard, job: str, ids: list[str]) -> bool:
     """Enqueue jobs under these ids, as often as it takes: the same id again is the same job."""
-    items = [Item({"seconds": 2.0}, id=job_id) for job_id in ids]
+    items = [Item({"seconds": 6.0}, id=job_id) for job_id in ids]
     try:
         answers = await yard.client.enqueue_many(job, items)
     except BusError:
