@@ -91,8 +91,8 @@ async def stream(bus: Bus, arrived: dict[str, float], *, rate: float, seconds: f
     return sorted(arrived[key] - moment for key, moment in published.items())
 
 
-async def measure(count: int, rate: float, seconds: float) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder, NatsServer.start(Path(folder), sync_interval="always") as server:
+async def measure(count: int, rate: float, seconds: float, *, sync: str | None) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder, NatsServer.start(Path(folder), sync_interval=sync) as server:
         bus = await connect(BusOptions(url=server.url, namespace="shop"))
         await bus.admin.apply_namespace()
         arrived: dict[str, float] = {}
@@ -139,8 +139,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--sync", choices=["always", "default"], default="always", help="when nats-server syncs")
     given = parser.parse_args()
-    figures = asyncio.run(measure(given.count, given.rate, given.seconds))
+    figures = asyncio.run(
+        measure(given.count, given.rate, given.seconds, sync="always" if given.sync == "always" else None)
+    )
     path = ROOT / "build/bench/webhook.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=2) + "\n")
