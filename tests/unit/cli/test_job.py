@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from factories import JOB, make_data, make_error
+from jetmill.ledger.submit import Submission, submit
 from jetmill.protocol.outcome import Failed
 from jetmill.protocol.record import WebhookSettings
 from jetmill.protocol.state import Reason, State
@@ -31,6 +32,13 @@ def enqueue(shell: Shell, *words: str) -> str:
 def test_a_job_that_is_run_prints_its_id_alone(shell: Shell) -> None:
     result = shell.run("job", "run", JOB, "--payload", '{"to": "ada"}', "--id", "order-1")
     assert (result.exit_code, result.stdout) == (0, "order-1\n")
+
+
+def test_what_a_webhook_sends_is_never_what_somebody_enqueues(shell: Shell) -> None:
+    result = shell.run("job", "run", "wh--crm", "--payload", '{"event": "{}"}')
+    assert result.exit_code != 0
+    assert "deliveries of a Webhook" in result.stderr
+    assert "jetmill webhook test" in result.stderr
 
 
 def test_all_that_is_asked_for_one_call_is_in_its_status(shell: Shell) -> None:
@@ -205,9 +213,9 @@ def test_withdrawn_slots_are_listed_only_if_they_are_asked_for(shell: Shell) -> 
 
 def test_deliveries_of_webhooks_are_listed_and_counted_only_if_they_are_asked_for(shell: Shell) -> None:
     shell.declare(job="wh--hook", webhook=WebhookSettings(events=["*"], url="https://a.example"))
-    delivery = shell.ask("job", "run", "wh--hook")["id"]
+    shell.work(lambda hand: submit(hand.bus, Submission(job="wh--hook", id="sent", payload=b"{}"), by="dispatcher"))
     mine = enqueue(shell)
     assert [one["id"] for one in shell.ask("job", "list")] == [mine]
-    assert [one["id"] for one in shell.ask("job", "list", "--job", "wh--hook")] == [delivery]
+    assert [one["id"] for one in shell.ask("job", "list", "--job", "wh--hook")] == ["sent"]
     assert [one["job"] for one in shell.ask("stats")["jobs"]] == [JOB]
     assert [(one["job"], one["ready"]) for one in shell.ask("stats", "wh--hook")["jobs"]] == [("wh--hook", 1)]

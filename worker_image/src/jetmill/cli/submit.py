@@ -13,7 +13,8 @@ from jetmill.cli.exit import Exit, exit_of
 from jetmill.cli.output import Format, build_table, note, show, show_error
 from jetmill.cli.parse import parse_labels, parse_moment, parse_span
 from jetmill.cli.session import Namespace, NatsUrl, Output, connected, run
-from jetmill.errors import InvalidPayloadError, JetmillError
+from jetmill.errors import InputError, InvalidPayloadError, JetmillError
+from jetmill.protocol.name import is_delivery
 
 if TYPE_CHECKING:
     from jetmill.client.client import Client
@@ -70,6 +71,9 @@ def run_job(  # noqa: PLR0917 - a command has as many options as it has
     """Enqueue a job; with --wait see it through: exit 0 if it succeeded, 1 if not."""
 
     async def command() -> Exit:
+        if is_delivery(job):
+            cure = "publish an event, or `jetmill webhook test`"
+            raise InputError(f"{job} holds the deliveries of a Webhook", field="JOB", cure=cure)
         options: dict[str, Any] = {
             "id": job_id,
             "priority": int(priority) if priority.lstrip("+-").isdigit() else priority,
