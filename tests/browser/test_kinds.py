@@ -139,7 +139,7 @@ async def test_among_a_hundred_thousand_jobs_the_pages_are_as_quick_and_hold_as_
     await add_many(stage, MANY)
     projection, last = local.parts.projection, await stage.bus.ledger.last_seq()
     assert projection is not None
-    await eventually(lambda: projection.seq(NAMESPACE) >= last, seconds=60)
+    await eventually(lambda: projection.seq(NAMESPACE) >= last, seconds=120)
     async with window_on(local) as window:
         await look(window)
         await window.open("jobs")

@@ -15,7 +15,7 @@ from support.browser import open_window
 from support.dev import declare, run_dev
 from support.gateway import NAMESPACE, RunningGateway
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 TASKS = """
 from jetmill import job
 
@@ -41,7 +41,7 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
         await dev.ready()
         url = (await dev.says(r"gateway (http://127\.0\.0\.1:\d+)"))[1]
         spec = {"jobRef": {"name": "report"}, "every": "1h", "payload": {"kind": "hourly"}}
-        async with httpx.AsyncClient(base_url=f"{url}/api/v1/", trust_env=False, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=f"{url}/api/v1/", trust_env=False, timeout=60.0) as http:
             made = await http.post("declarations/scheduledjobs", json={"name": "hourly", "spec": spec})
             assert made.status_code == 201, made.text
         yield url

@@ -157,7 +157,7 @@ async def _await_policy(stale: KubeCluster, person: Person) -> None:
         return bool(said)
 
     with suppress(AssertionError):
-        await eventually(is_fenced, seconds=10)
+        await eventually(is_fenced, seconds=60)
     if not said:
         binding = {"spec": {"paramRef": {"parameterNotFoundAction": "Deny"}}}
         await person.kube.patch(POLICY_BINDING, "", f"{person.namespace}-jetmill-leader", binding)

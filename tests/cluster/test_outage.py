@@ -151,7 +151,7 @@ async def test_a_deletion_that_the_watch_never_told_is_found_by_the_sentinel(
     proxy.open.clear()
     await person.kube.delete(JOB, person.namespace, JOB_NAME)
     # A pass that was under way may have seen the deletion: then what there is to find is an object that is gone.
-    await eventually(lambda: process.ended is not None or process.find("deletion_missed"), seconds=40)
+    await eventually(lambda: process.ended is not None or process.find("deletion_missed"), seconds=60)
     failed = process.find("operator_failed")
     assert failed is None or "did not tell of" in failed["error"]
     proxy.open.set()

@@ -147,7 +147,7 @@ async def live_through_everything(person: Person, bus: Bus) -> None:
         await person.observed()
         for kind in (SERVICE_ACCOUNT, BUDGET):
             await person.misses(kind)
-        await eventually(lambda: _has_fewer(person), seconds=30, what="a worker to be taken away")
+        await eventually(lambda: _has_fewer(person), seconds=60, what="a worker to be taken away")
     finally:
         workers.cancel()
         with suppress(asyncio.CancelledError):

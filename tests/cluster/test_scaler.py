@@ -148,7 +148,7 @@ async def field(kube: KubeCluster, namespace: str, bus: Bus) -> AsyncIterator[Fi
         worker.crash()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_idle_go_and_the_busy_stay_though_they_are_the_youngest(
     field: Field, credential: Credential, trunk: Trunk
 ) -> None:
@@ -216,7 +216,7 @@ async def test_a_rollout_holds_everybody(field: Field, credential: Credential, t
         status = (body or {}).get("status", {})
         return bool(status.get("replicas", 0) > status.get("updatedReplicas", 0) > 0)
 
-    await eventually(is_rolling, seconds=30)
+    await eventually(is_rolling, seconds=60)
     async with field.scaling(credential, trunk) as scaler:
         key = Key("Job", field.namespace, NAME)
         await eventually(lambda: scaler.looks(key) >= 4, seconds=60, what="some looks")
@@ -247,7 +247,7 @@ async def test_the_process_wakes_a_job_and_says_why(
             found = ((job or {}).get("status") or {}).get("conditions") or []
             return any((one["type"], one["status"]) == (condition, status) for one in found)
 
-        await eventually(lambda: says("ScalingActive", "True"), seconds=30)
+        await eventually(lambda: says("ScalingActive", "True"), seconds=60)
         await bus.queue.publish(make_hint(job=NAME))
         bus.signals.wake(NAME)
 
@@ -263,7 +263,7 @@ async def test_the_process_wakes_a_job_and_says_why(
             scaling = ((job or {}).get("status") or {}).get("scaling") or {}
             return scaling if scaling.get("desired") == 1 else None
 
-        scaling = await eventually(is_told, seconds=30)
+        scaling = await eventually(is_told, seconds=60)
         assert scaling["reason"] == "Woken"
         assert scaling["message"].startswith("0 → 1: 1 waiting")
         events = [event for event in await kube.list(EVENT, namespace=namespace) if event["reason"] == "ScaledUp"]

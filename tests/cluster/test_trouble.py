@@ -10,7 +10,7 @@ from support.operating import Start
 from support.person import CHILD, Person
 from support.wait import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
 ONE = {"minReplicas": 1, "maxReplicas": 1}
@@ -112,7 +112,7 @@ async def test_without_trouble_the_pods_are_restricted_enough_for_any_namespace(
     await person.kube.patch(NAMESPACE, "", person.namespace, label)
     await start()
     await person.declare(worker={"image": "shop:1", "nodeSelector": {"no": "where"}}, scaling=ONE)
-    pods = await eventually(lambda: person.kube.list(POD), seconds=30, what="a pod to be let in")
+    pods = await eventually(lambda: person.kube.list(POD), seconds=60, what="a pod to be let in")
     assert pods[0]["metadata"]["name"].startswith(CHILD)
 
 

@@ -70,6 +70,15 @@ async def test_a_new_lease_time_holds_for_what_is_delivered_from_then_on(bus: Bu
     assert (await taker.next()).deliveries == 2
 
 
+async def one_is_ready(bus: Bus) -> None:
+    """Wait until one hint is; a consumer hears of what was published a moment later."""
+
+    async def look() -> bool:
+        return (await bus.queue.depth(JOB)).ready == 1
+
+    await eventually(look)
+
+
 @pytest.mark.field("Job.spec.suspend")
 async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> None:
     await bus.admin.apply_job(make_settings())
@@ -77,7 +86,7 @@ async def test_a_suspended_job_keeps_its_hints_until_it_goes_on(bus: Bus) -> Non
     hint = make_hint()
     await bus.queue.publish(hint)
     taker = Taker(bus, want=1)
-    assert (await bus.queue.depth(JOB)).ready == 1
+    await one_is_ready(bus)
     assert taker.taken == []
     await bus.admin.apply_job(make_settings())
     taker.pull.renew()
@@ -88,7 +97,7 @@ async def test_a_job_may_begin_suspended(bus: Bus) -> None:
     await bus.admin.apply_job(make_settings(suspend=True))
     await bus.queue.publish(make_hint())
     taker = Taker(bus, want=1)
-    assert (await bus.queue.depth(JOB)).ready == 1
+    await one_is_ready(bus)
     await bus.admin.apply_job(make_settings())
     taker.pull.renew()
     await taker.next()

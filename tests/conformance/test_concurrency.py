@@ -60,7 +60,7 @@ class Floor:
 
     async def started(self, handle: JobHandle) -> None:
         """Wait until its handler runs; the bus's clock goes on meanwhile."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while handle.id not in self.running:
                 await self._place.pass_time(0.1)
                 await asyncio.sleep(0)

@@ -67,7 +67,7 @@ async def test_an_event_is_answered_on_a_later_turn_of_the_loop(bus: Bus) -> Non
 async def follow_events(bus: Bus, count: int, *, start: int = 1) -> list[EventMessage]:
     """The first events from a sequence on, however many lists they come in."""
     found: list[EventMessage] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async with aclosing(aiter_of(bus, start)) as lists:
             async for events in lists:
                 found += events
@@ -85,7 +85,7 @@ async def test_events_are_followed_old_ones_first_then_live(bus: Bus, place: Pla
     assert await bus.events.last_seq() == 0
     await bus.events.publish("doc.created", b'{"n":1}', event_id="e1")
     seen: list[EventMessage] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async with aclosing(aiter_of(bus, 1)) as lists:
             async for events in lists:
                 seen += events
@@ -135,9 +135,10 @@ async def test_kinds_and_jobs_are_apart(bus: Bus) -> None:
     bus.events.trace(one, "log", b"1")
     bus.events.trace(one, "progress", b"2")
     bus.events.trace(two, "log", b"3")
-    await wait_for_lines(bus, two, "log", 1)
-    assert [line.data for line in await read_lines(bus, one, "log")] == [b"1"]
-    assert [line.data for line in await read_lines(bus, one, "progress")] == [b"2"]
+    assert [line.data for line in await wait_for_lines(bus, two, "log", 1)] == [b"3"]
+    # In a cluster each read may come from another replica.
+    assert [line.data for line in await wait_for_lines(bus, one, "log", 1)] == [b"1"]
+    assert [line.data for line in await wait_for_lines(bus, one, "progress", 1)] == [b"2"]
     assert await read_lines(bus, two, "progress") == []
 
 
@@ -146,7 +147,7 @@ async def test_lines_are_read_live(bus: Bus) -> None:
     bus.events.trace(job_id, "log", b"0")
     await wait_for_lines(bus, job_id, "log", 1)
     seen: list[bytes] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for lines in bus.events.traces(job_id, kind="log", live=True):
             seen.extend(line.data for line in lines)
             if len(seen) == 4:
@@ -160,11 +161,8 @@ async def test_a_job_keeps_its_last_thousand_lines(bus: Bus) -> None:
     for number in range(1010):
         bus.events.trace(job_id, "log", b"%d" % number)
 
-    async def last_is_there() -> bool:
-        lines = await read_lines(bus, job_id, "log")
-        return bool(lines) and lines[-1].data == b"1009"
+    async def the_last_are_there() -> bool:
+        lines = [line.data for line in await read_lines(bus, job_id, "log")]
+        return lines == [b"%d" % number for number in range(10, 1010)]
 
-    await eventually(last_is_there)
-    lines = await read_lines(bus, job_id, "log")
-    assert len(lines) == 1000
-    assert lines[0].data == b"10"
+    await eventually(the_last_are_there)

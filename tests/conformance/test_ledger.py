@@ -27,7 +27,7 @@ async def append_many(bus: Bus, count: int, *, data: bytes | None = None) -> lis
 async def collect(bus: Bus, **options: int | str) -> list[Entry]:
     """Everything that a bounded `follow` gives."""
     found: list[Entry] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for entries in bus.ledger.follow(**options):  # type: ignore[arg-type]
             found.extend(entries)
     return found
@@ -241,7 +241,7 @@ async def test_one_job_is_followed_live(bus: Bus) -> None:
     job_id = make_job_id()
     seq = await bus.ledger.append(job_id, make_data(), expected=0)
     states: list[State] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for entries in bus.ledger.follow(job_id=job_id):
             states.extend(entry.record.state for entry in entries)
             if states[-1] is State.QUEUED:

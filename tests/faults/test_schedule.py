@@ -59,7 +59,7 @@ class Planners:
             offset = "+2h" if self.born % 2 else "-2h"
             process = await start_planner(self._url, self._file, **skew_clock(offset))
             assert process.stdout is not None
-            shown = datetime.fromisoformat((await soon(process.stdout.readline(), seconds=60)).decode().strip())
+            shown = datetime.fromisoformat((await soon(process.stdout.readline(), seconds=120)).decode().strip())
             wrong = shown - datetime.now().astimezone()
             assert abs(wrong) > timedelta(hours=1), "its clock was not stepped: this would prove nothing"
             self._running.append(process)
@@ -117,15 +117,15 @@ async def test_each_slot_is_in_the_ledger_exactly_once_whatever_dies(server: Nat
                 await eventually(server.info, what="the server")
             if round_ == 2:  # what an edit finds is in force: what was not planned by then never will be
                 for body in first:
-                    assert await eventually(partial(plan_once, bus, body, by="planner:test"), seconds=60)
+                    assert await eventually(partial(plan_once, bus, body, by="planner:test"), seconds=120)
                 declare(file, second)
             await planners.fill()
         declare(file, second)
         await planners.close()
         for body in second:
-            assert await eventually(partial(plan_once, bus, body, by="planner:last"), seconds=60)
+            assert await eventually(partial(plan_once, bus, body, by="planner:last"), seconds=120)
         end = bus.link.now() + 3 * SECOND
-        await eventually(lambda: bus.link.now() > end + 2 * SECOND, seconds=60)
+        await eventually(lambda: bus.link.now() > end + 2 * SECOND, seconds=120)
         for before, after in zip(first, second, strict=True):
             await judge(bus, before, after, begin=begin, end=end)
         report = await verify(bus)

@@ -17,7 +17,7 @@ from jetmill.client.client import Client
 from support.nats import NatsServer
 from support.wait import eventually
 
-pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 EVENTS = 120
 MODULE = """
 import os, time
@@ -76,7 +76,7 @@ async def test_no_event_is_missed_when_those_who_handle_it_are_killed(client: Cl
         for until in (20, 50):
             victim = stack.enter_context(worker(tmp_path))
             wanted = until + random.randrange(10)
-            await eventually(lambda wanted=wanted: count() >= wanted, seconds=60, what="some to be handled")  # type: ignore[misc]
+            await eventually(lambda wanted=wanted: count() >= wanted, seconds=120, what="some to be handled")  # type: ignore[misc]
             victim.kill()
         stack.enter_context(worker(tmp_path))
         await eventually(lambda: count() == EVENTS, seconds=120, every_seconds=0.2, what="all to be handled")

@@ -17,7 +17,7 @@ import psutil
 from support.wait import eventually, soon
 
 READY = re.compile(r"ready (nats://\S+)")
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 TASKS = """\
 import asyncio
@@ -46,7 +46,7 @@ HEAD = "apiVersion: jetmill.dev/v1alpha1\nkind: Job\n"
 
 def declare(name: str, handler: str, more: str = "") -> str:
     """A manifest of one Job; leases are short, so that what dies is missed soon."""
-    spec = f"spec:\n  handler: {handler}\n  leaseSeconds: 2\n{more}"
+    spec = f"spec:\n  handler: {handler}\n  leaseSeconds: 4\n{more}"
     return f"{HEAD}metadata: {{name: {name}}}\n{spec}"
 
 

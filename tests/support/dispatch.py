@@ -39,7 +39,7 @@ def make_webhook(url: str, **given: object) -> WebhookSettings:
         "events": ["order.*"],
         "url": url,
         "secret": SecretKey(name="hook-secret", key="secret"),
-        "timeout_seconds": 2.0,
+        "timeout_seconds": 60.0,
         "delays": [0.05, 0.05],
     }
     return WebhookSettings(**(values | given))  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ class Office:
     secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     async def declare(
-        self, name: str, webhook: WebhookSettings, *, uid: str = "", generation: int = 1, lease_seconds: float = 5.0
+        self, name: str, webhook: WebhookSettings, *, uid: str = "", generation: int = 1, lease_seconds: float = 60.0
     ) -> None:
         """Declare a Webhook as the operator would; returns once it is served."""
         settings = JobSettings(
@@ -87,7 +87,13 @@ class Office:
         await self.bus.events.publish(event_type, msgspec.json.encode(event), event_id=event_id)
         return event_id
 
-    async def ended(self, count: int = 1, *, seconds: float = 20.0) -> list[JobStatus]:
+    async def last_time(self) -> int:
+        """When the last event was stored, by the server's clock; µs."""
+        until = await self.bus.events.last_seq()
+        [event] = await self.bus.events.read(start=until)
+        return event.time
+
+    async def ended(self, count: int = 1, *, seconds: float = 60.0) -> list[JobStatus]:
         """Wait until so many deliveries are done with; all there are, oldest first."""
 
         async def look() -> list[JobStatus]:

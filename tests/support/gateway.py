@@ -73,7 +73,7 @@ class RunningGateway:
     def client(self, token: str = "", **headers: str) -> httpx.AsyncClient:
         """An HTTP client, as whoever has the token; reading certificates would take 40 ms and serve nothing."""
         given = headers | ({"Authorization": f"Bearer {token}"} if token else {})
-        return httpx.AsyncClient(base_url=self.url, headers=given, timeout=20.0, trust_env=False, verify=False)
+        return httpx.AsyncClient(base_url=self.url, headers=given, timeout=60.0, trust_env=False, verify=False)
 
 
 @asynccontextmanager

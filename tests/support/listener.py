@@ -84,7 +84,7 @@ class Listener(Tally):
     async def _run(self) -> None:
         while True:
             with suppress(OSError, TimeoutError, WebSocketException):
-                async with connect(self.url, max_size=None, compression=None, open_timeout=5) as socket:
+                async with connect(self.url, max_size=None, compression=None, open_timeout=60) as socket:
                     try:
                         await socket.send(json.dumps(self._make_subscription()))
                         async for text in socket:

@@ -6,6 +6,7 @@ it tells whoever connects. Linux ends a server when the tests die without a chan
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import secrets
@@ -23,7 +24,9 @@ from typing import Any
 
 import pytest
 
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
+_PORTS = range(20_000, 30_000)
+"""Below those that kernels give to connections."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -37,10 +40,23 @@ def find_binary() -> str:
 
 
 def find_free_port() -> int:
-    """A port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody listens on, and that nobody else is given while this process lives.
+
+    Not one that the kernel chooses: it gives those to connections as well, at any moment before a server listens and
+    while one that was killed is down. Who holds a port's number in UDP has it.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        holder = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            holder.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            holder.close()
+        else:
+            atexit.register(holder.close)
+            return port
 
 
 class NatsServer:
@@ -111,7 +127,7 @@ class NatsServer:
     def info(self) -> dict[str, Any]:
         """What the server says to whoever connects; empty when it is not there."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10.0) as connection:
                 line = connection.makefile("rb").readline()
         except OSError:
             return {}
@@ -120,7 +136,7 @@ class NatsServer:
     def ask(self, subject: str) -> dict[str, Any]:
         """The JSON answer to a request, empty when there is none; for servers without users."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10.0) as connection:
                 connection.sendall(
                     b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n'
                     b"SUB answer 1\r\nPUB %b answer 0\r\n\r\n" % subject.encode()

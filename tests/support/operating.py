@@ -51,7 +51,7 @@ class OperatorProcess(PartProcess):
     async def ready(self) -> None:
         """Wait until it leads and has listed everything."""
         await self.says("operator_leading")
-        await eventually(lambda: self.get("/readyz") == 200, seconds=40, what=f"to be ready:\n{self.log}")
+        await eventually(lambda: self.get("/readyz") == 200, seconds=60, what=f"to be ready:\n{self.log}")
 
 
 @asynccontextmanager

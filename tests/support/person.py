@@ -69,7 +69,7 @@ class Person:
             seen = ((body or {}).get("status") or {}).get("observedGeneration")
             return body if body and seen == body["metadata"]["generation"] else None
 
-        found: Body = await eventually(look, seconds=30, what=f"the newest generation of {name} to be observed")
+        found: Body = await eventually(look, seconds=60, what=f"the newest generation of {name} to be observed")
         return found
 
     async def misses(self, kind: Kind, name: str = CHILD) -> None:
@@ -78,4 +78,4 @@ class Person:
         async def look() -> bool:
             return await self.get(kind, name) is None
 
-        await eventually(look, seconds=30, what=f"{kind.name} {name} to be gone")
+        await eventually(look, seconds=60, what=f"{kind.name} {name} to be gone")

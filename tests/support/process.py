@@ -82,20 +82,20 @@ class PartProcess:
             assert self.ended is None or self.find(event), f"it has ended:\n{self.log}"
             return self.find(event)
 
-        found: dict[str, Any] = await eventually(look, seconds=40, what=f"{event} in:\n{self.log}")
+        found: dict[str, Any] = await eventually(look, seconds=120, what=f"{event} in:\n{self.log}")
         return found
 
     def get(self, path: str) -> int:
         """The status of an answer of its health port."""
         try:
-            with urllib.request.urlopen(self._url(path), timeout=5) as answer:
+            with urllib.request.urlopen(self._url(path), timeout=60) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as err:
             return err.code
 
     def measure(self, metric: str) -> float:
         """The sum of a metric over its labels."""
-        with urllib.request.urlopen(self._url("/metrics"), timeout=5) as answer:
+        with urllib.request.urlopen(self._url("/metrics"), timeout=60) as answer:
             text = answer.read().decode()
         return sum(float(value) for value in re.findall(rf"^{metric}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
 
@@ -109,7 +109,7 @@ class PartProcess:
 
     async def wait(self) -> int:
         """Its exit status, once it has ended."""
-        return await asyncio.wait_for(asyncio.to_thread(self._process.wait), 40)
+        return await asyncio.wait_for(asyncio.to_thread(self._process.wait), 120)
 
     def kill(self) -> None:
         """SIGKILL; returns when it is dead. Idempotent."""

@@ -30,7 +30,7 @@ class Raw:
     async def ask(self, method: str, request: Any = None) -> Any:
         """The answer of the JetStream API; AssertionError for an error."""
         payload = b"" if request is None else json.dumps(request).encode()
-        answer = json.loads((await self.client.request(f"$JS.API.{method}", payload, timeout=10)).data)
+        answer = json.loads((await self.client.request(f"$JS.API.{method}", payload, timeout=60)).data)
         assert "error" not in answer, answer["error"]
         return answer
 

@@ -112,7 +112,7 @@ class Receiver:
         """How many connections are open now."""
         return len(self._tasks)
 
-    async def received(self, count: int = 1, *, seconds: float = 20.0) -> list[Received]:
+    async def received(self, count: int = 1, *, seconds: float = 60.0) -> list[Received]:
         """Wait until so many requests have come."""
         await eventually(
             lambda: len(self.requests) >= count, seconds=seconds, what=f"{count} requests, have {len(self.requests)}"

@@ -159,7 +159,7 @@ async def test_a_bounded_follow_ends_although_the_server_was_killed_in_it(own_se
     lists = aiter(own_bus.ledger.follow(until=max(sequences)))
     seen = [entry.seq for entry in await anext(lists)]
     await kill_and_restart(own_server, own_bus)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for entries in lists:
             seen.extend(entry.seq for entry in entries)
     assert seen == sorted(sequences)
@@ -205,8 +205,8 @@ async def test_a_cluster_that_loses_a_leader_loses_nothing_else(tmp_path: Any, o
         await eventually(lambda: len(producer.accepted) >= 100)
         cluster.stream_leader(bus.subjects.ledger_stream).kill()
         reached = len(producer.accepted)
-        await eventually(lambda: len(producer.accepted) >= reached + 100, seconds=60)
+        await eventually(lambda: len(producer.accepted) >= reached + 100, seconds=120)
         producer.stopping = True
-        await soon(asyncio.gather(*runs), seconds=60)
+        await soon(asyncio.gather(*runs), seconds=120)
         for job_id, sequences in producer.accepted.items():
             assert tuple(entry.seq for entry in await bus.ledger.read_chain(job_id)) == sequences

@@ -177,7 +177,7 @@ def test_a_websocket_works_after_a_plain_connection_that_did_without_its_library
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=240,
         )
     assert done.returncode == 0, done.stderr
 

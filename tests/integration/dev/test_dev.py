@@ -10,7 +10,7 @@ from jetmill import Client, ClientSettings, JobFailedError
 from support.dev import declare, is_gone
 from support.wait import eventually, soon
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ async def test_a_job_runs_from_zero_workers_and_ctrl_c_leaves_nothing_behind(sta
     assert f"export JETMILL_NATS_URL={url}" in (folder / ".jetmill" / "env").read_text()
     client = await connect(url)
     handle = await client.enqueue("greet", {"name": "Ada"})
-    assert await handle.result(timeout=60) == "Hello, Ada!"
+    assert await handle.result(timeout=120) == "Hello, Ada!"
     assert len(dev.workers()) == 1
     await client.close()
     assert await dev.stop(signal.SIGINT) == 0
-    assert [child for child in dev.family if not is_gone(child)] == []
+    await eventually(lambda: [child for child in dev.family if not is_gone(child)] == [])
 
 
 async def test_a_dev_that_is_killed_leaves_no_server_and_no_workers_and_the_next_one_goes_on(start, connect, folder):
@@ -51,7 +51,7 @@ async def test_a_dev_that_is_killed_leaves_no_server_and_no_workers_and_the_next
     spinning = await client.enqueue("spin", {"path": str(gate)})
     delayed = await client.enqueue("greet", {"name": "later"}, delay=2)
     await eventually(lambda: is_running(client, running.id))
-    await eventually((folder / "gate.spins").exists, seconds=60)
+    await eventually((folder / "gate.spins").exists, seconds=120)
     dev.children()
     await client.close()
     dev.process.kill()
@@ -62,10 +62,10 @@ async def test_a_dev_that_is_killed_leaves_no_server_and_no_workers_and_the_next
     assert second == first
     client = await connect(second)
     gate.write_text("")
-    assert await client.result(running.id, timeout=60) == 1
+    assert await client.result(running.id, timeout=120) == 1
     assert (await client.status(running.id)).crashes == 1
-    assert await client.result(spinning.id, timeout=60) is True
-    assert await client.result(delayed.id, timeout=60) == "Hello, later!"
+    assert await client.result(spinning.id, timeout=120) is True
+    assert await client.result(delayed.id, timeout=120) == "Hello, later!"
     await client.close()
     await dev.stop()
 
@@ -93,7 +93,7 @@ async def test_a_worker_that_crashes_is_replaced_and_its_job_taken_over(start, c
     worker.kill()
     await dev.says("worker wait/1 was ended by SIGKILL")
     (folder / "gate").write_text("")
-    assert await handle.result(timeout=60) == 1
+    assert await handle.result(timeout=120) == 1
     assert (await handle.status()).crashes == 1
     await client.close()
     await dev.stop()
@@ -102,14 +102,14 @@ async def test_a_worker_that_crashes_is_replaced_and_its_job_taken_over(start, c
 async def test_a_server_that_is_killed_comes_back_on_its_port_and_jobs_go_on(start, connect):
     dev = await start()
     client = await connect(await dev.ready())
-    assert await (await client.enqueue("greet", {"name": "one"})).result(timeout=60) == "Hello, one!"
+    assert await (await client.enqueue("greet", {"name": "one"})).result(timeout=120) == "Hello, one!"
     server = dev.server()
     server.kill()
     await dev.says("nats-server ended with status -9")
     await eventually(lambda: is_gone(server))
     bus = await client.connect()
     await eventually(lambda: bus.link.connected)
-    assert await (await client.enqueue("greet", {"name": "two"})).result(timeout=60) == "Hello, two!"
+    assert await (await client.enqueue("greet", {"name": "two"})).result(timeout=120) == "Hello, two!"
     await client.close()
     await dev.stop()
 
@@ -118,18 +118,18 @@ async def test_changed_code_reaches_the_workers_and_broken_code_does_not(start, 
     dev = await start()
     client = await connect(await dev.ready())
     code = (folder / "tasks.py").read_text()
-    assert await (await client.enqueue("greet", {"name": "Ada"})).result(timeout=60) == "Hello, Ada!"
+    assert await (await client.enqueue("greet", {"name": "Ada"})).result(timeout=120) == "Hello, Ada!"
 
     (folder / "tasks.py").write_text(code + "\nthis is no Python\n")
     await dev.says(r"greet.yaml:\d+: spec.handler: importing 'tasks' raised SyntaxError: .*; see tasks.py:\d+")
     await dev.says("Job greet goes on as before")
-    assert await (await client.enqueue("greet", {"name": "Bob"})).result(timeout=60) == "Hello, Bob!"
+    assert await (await client.enqueue("greet", {"name": "Bob"})).result(timeout=120) == "Hello, Bob!"
 
     (folder / "tasks.py").write_text(code.replace("Hello", "Welcome"))
     await dev.says("the code changed; workers of greet are replaced")
 
     async def is_new() -> bool:
-        return bool(await (await client.enqueue("greet", {"name": "Eve"})).result(timeout=60) == "Welcome, Eve!")
+        return bool(await (await client.enqueue("greet", {"name": "Eve"})).result(timeout=120) == "Welcome, Eve!")
 
     await eventually(is_new)
     await client.close()
@@ -144,7 +144,7 @@ async def test_changed_manifests_are_applied_and_faulty_ones_change_nothing(star
 
     manifest.write_text(good.replace("leaseSeconds", "leaseSecond"))
     await dev.says(r"greet.yaml:6: spec.leaseSecond: unknown field; did you mean leaseSeconds\?")
-    assert await (await client.enqueue("greet", {"name": "Ada"})).result(timeout=60) == "Hello, Ada!"
+    assert await (await client.enqueue("greet", {"name": "Ada"})).result(timeout=120) == "Hello, Ada!"
 
     (folder / "more.yaml").write_text(declare("more", "tasks:greet"))
     await dev.says("Job more declared")
@@ -154,11 +154,11 @@ async def test_changed_manifests_are_applied_and_faulty_ones_change_nothing(star
     assert settings["greet"].max_retries == 0
     assert settings["greet"].generation == 2
     with pytest.raises(JobFailedError):
-        await (await client.enqueue("greet", {"nobody": 1})).result(timeout=60)
+        await (await client.enqueue("greet", {"nobody": 1})).result(timeout=120)
 
     manifest.unlink()
     await dev.says(r"Job greet deleted \(Retain: its jobs wait\)")
-    assert await (await client.enqueue("more", {"name": "Eve"})).result(timeout=60) == "Hello, Eve!"
+    assert await (await client.enqueue("more", {"name": "Eve"})).result(timeout=120) == "Hello, Eve!"
     await client.close()
     await dev.stop()
 
@@ -171,8 +171,8 @@ async def test_a_job_rides_on_the_workers_of_another_and_brings_them_from_zero(s
     dev = await start()
     client = await connect(await dev.ready())
     await dev.says("Job lost: .*there is no Job nobody in this namespace")
-    assert await (await client.enqueue("rider", {"path": str(folder / "gate")})).result(timeout=60) == 1
-    assert await (await client.enqueue("greet", {"name": "Ada"})).result(timeout=60) == "Hello, Ada!"
+    assert await (await client.enqueue("rider", {"path": str(folder / "gate")})).result(timeout=120) == 1
+    assert await (await client.enqueue("greet", {"name": "Ada"})).result(timeout=120) == "Hello, Ada!"
     (worker,) = await client.workers()
     assert worker.jobs == ["greet", "rider"]
     assert worker.pod.startswith("greet-worker-")
@@ -190,7 +190,7 @@ async def test_a_suspended_job_waits_and_one_that_deletes_cancels_what_waits(sta
     handle = await client.enqueue("greet", {"name": "Ada"})
     manifest.write_text(good)
     await dev.says("Job greet changed")
-    assert await handle.result(timeout=60) == "Hello, Ada!"
+    assert await handle.result(timeout=120) == "Hello, Ada!"
     manifest.write_text(good + "  suspend: true\n  deletionPolicy: Delete\n")
     await eventually(lambda: is_suspended(client))
     waiting = await client.enqueue("greet", {"name": "Bob"})
@@ -220,12 +220,12 @@ async def test_secrets_of_the_folder_are_variables_of_its_workers(start, connect
     secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\nstringData: {token: %s}\n"
     (folder / "secret.yaml").write_text(secret % "one")
     await dev.says("Job tell declared")
-    assert await (await client.enqueue("tell", {})).result(timeout=60) == "one"
+    assert await (await client.enqueue("tell", {})).result(timeout=120) == "one"
     (folder / "secret.yaml").write_text(secret % "two")
     await dev.says("Secrets or ConfigMaps changed; workers of greet, tell are replaced")
 
     async def is_new() -> bool:
-        return bool(await (await client.enqueue("tell", {})).result(timeout=60) == "two")
+        return bool(await (await client.enqueue("tell", {})).result(timeout=120) == "two")
 
     await eventually(is_new)
     await client.close()
@@ -254,8 +254,8 @@ async def test_workers_scale_with_the_backlog(start, connect, nap):
     client = await connect(await dev.ready())
     assert dev.workers() == []
     handles = await client.enqueue_many("nap", [{}] * 30)
-    await eventually(lambda: len(dev.workers()) == 2, seconds=60)
-    await client.wait_many([handle.id for handle in handles], timeout=60)
+    await eventually(lambda: len(dev.workers()) == 2, seconds=120)
+    await client.wait_many([handle.id for handle in handles], timeout=120)
     await client.close()
     await dev.stop()
 
@@ -265,8 +265,8 @@ async def test_a_worker_goes_after_the_cooldown(start, connect, nap):
     nap("{cooldownSeconds: 1}")
     dev = await start()
     client = await connect(await dev.ready())
-    await (await client.enqueue("nap", {})).result(timeout=60)
-    await eventually(lambda: dev.workers() == [], seconds=60)
+    await (await client.enqueue("nap", {})).result(timeout=120)
+    await eventually(lambda: dev.workers() == [], seconds=120)
     assert not dev.find("was ended by|ended with status")
     await client.close()
     await dev.stop()
@@ -279,11 +279,11 @@ async def test_once_runs_what_is_queued_and_leaves(start, connect, folder):
     await client.close()
     await dev.stop()
     dev = await start("--once")
-    assert await soon(dev.process.wait(), seconds=60) == 0
+    assert await soon(dev.process.wait(), seconds=120) == 0
     assert dev.find("nothing is left to be run")
     dev = await start()
     client = await connect(await dev.ready())
-    assert await client.result(later.id, timeout=60) == "Hello, Ada!"
+    assert await client.result(later.id, timeout=120) == "Hello, Ada!"
     await client.close()
     await dev.stop()
 
@@ -298,7 +298,7 @@ async def test_jobs_in_hand_are_finished_before_dev_leaves_unless_it_is_hurried(
     await dev.says("draining the workers")
     assert dev.process.returncode is None
     (folder / "gate").write_text("")
-    assert await handle.result(timeout=60) == 1
+    assert await handle.result(timeout=120) == 1
     await client.close()
     assert await soon(dev.process.wait()) == 0
 
@@ -308,8 +308,9 @@ async def test_jobs_in_hand_are_finished_before_dev_leaves_unless_it_is_hurried(
     handle = await client.enqueue("wait", {"path": str(folder / "gate")})
     await eventually(lambda: is_running(client, handle.id))
     await client.close()
+    assert dev.workers()
     dev.process.send_signal(signal.SIGINT)
     await dev.says("draining the workers")
     dev.process.send_signal(signal.SIGINT)
     assert await soon(dev.process.wait()) == 0
-    assert all(map(is_gone, dev.family))
+    await eventually(lambda: all(map(is_gone, dev.family)))

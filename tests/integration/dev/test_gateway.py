@@ -17,14 +17,29 @@ pytestmark = pytest.mark.integration
 Start = Callable[..., Awaitable[Dev]]
 
 
+async def enqueue(http: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    """The job, once its Job is known."""
+
+    async def post() -> httpx.Response | None:
+        answer = await http.post("jobs", json=body, headers={"Prefer": "wait=30"})
+        return answer if answer.status_code == 201 else None
+
+    job: dict[str, Any] = (await eventually(post, what="the Job to be known")).json()
+    return job
+
+
 async def test_a_job_that_was_enqueued_over_http_runs_and_is_in_the_list(start: Start) -> None:
     dev = await start()
     url = (await dev.says(r"gateway (http://127\.0\.0\.1:\d+)"))[1]
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1/", trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1/", trust_env=False, timeout=60.0) as http:
         body: dict[str, Any] = {"job": "greet", "payload": {"name": "Ada"}}
-        job = (await http.post("jobs", json=body, headers={"Prefer": "wait=30"})).json()
-        result = (await http.get(f"jobs/{job['id']}/result", headers={"Prefer": "wait=30"})).json()
-        assert result["result"] == "Hello, Ada!"
+        job = await enqueue(http, body)
+
+        async def result() -> Any:
+            answer = await http.get(f"jobs/{job['id']}/result", headers={"Prefer": "wait=30"})
+            return answer.json().get("result")
+
+        assert await eventually(result, what="the result") == "Hello, Ada!"
         seq = (await http.get(f"jobs/{job['id']}")).json()["seq"]
         found = (await http.get("jobs", params={"after": seq, "state": "succeeded"})).json()
         assert [one["id"] for one in found["items"]] == [job["id"]]
@@ -36,17 +51,17 @@ async def test_a_job_that_was_enqueued_over_http_runs_and_is_in_the_list(start: 
 async def test_a_job_may_be_declared_over_http_and_what_a_file_declares_is_edited_there(start: Start) -> None:
     dev = await start()
     url = (await dev.says(r"gateway (http://127\.0\.0\.1:\d+)"))[1]
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1/", trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1/", trust_env=False, timeout=60.0) as http:
         made = await http.post("declarations/jobs", json={"name": "greet-too", "spec": {"handler": "tasks:greet"}})
         assert made.status_code == 201, made.text
         body: dict[str, Any] = {"job": "greet-too", "payload": {"name": "Ada"}}
+        job = await enqueue(http, body)
 
-        async def enqueue() -> httpx.Response | None:
-            answer = await http.post("jobs", json=body, headers={"Prefer": "wait=30"})
-            return answer if answer.status_code == 201 else None
+        async def succeeded() -> bool:
+            answer = await http.get(f"jobs/{job['id']}", headers={"Prefer": "wait=30"})
+            return bool(answer.json()["state"] == "succeeded")
 
-        job = (await eventually(enqueue, what="the Job to be known")).json()
-        assert (await http.get(f"jobs/{job['id']}", headers={"Prefer": "wait=30"})).json()["state"] == "succeeded"
+        await eventually(succeeded)
         assert (await http.delete("declarations/jobs/greet-too")).status_code == 202
         refused = await http.delete("declarations/jobs/greet")
         assert refused.status_code == 409

@@ -36,7 +36,7 @@ async def test_its_handlers_can_be_called_as_they_are():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_the_demo_ends_by_itself_with_every_job_as_it_should_be():
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -141,14 +141,10 @@ async def test_a_pod_that_is_deleted_is_replaced(machine: Machine) -> None:
 async def test_a_worker_is_ready_once_its_presence_is_there(machine: Machine, tmp_path: Path) -> None:
     await machine.deploy()
     await machine.running(1)
-    assert (await machine.status())["readyReplicas"] == 0
+    assert not await is_ready(machine)
     pid = int((tmp_path / "pid").read_text())
-    await machine.bus.presence.put(make_presence(worker="w1", pid=pid), ttl_seconds=60)
-
-    async def is_ready() -> bool:
-        return bool((await machine.status())["readyReplicas"])
-
-    await eventually(is_ready)
+    await machine.bus.presence.put(make_presence(worker="w1", pid=pid), ttl_seconds=600)
+    await eventually(lambda: is_ready(machine))
 
 
 async def test_a_worker_that_crashes_again_and_again_is_seen_in_its_pod(machine: Machine) -> None:
@@ -158,7 +154,7 @@ async def test_a_worker_that_crashes_again_and_again_is_seen_in_its_pod(machine:
         pods = await machine.pods()
         status = pods[0].get("status", {}).get("containerStatuses", [{}])[0] if pods else {}
         loops = status.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff"
-        return bool(loops and status["lastState"]["terminated"]["exitCode"] == 3 and status["restartCount"] == 2)
+        return bool(loops and status["lastState"]["terminated"]["exitCode"] == 3 and status["restartCount"] >= 2)
 
     await eventually(find_loop)
     assert "worker mail/1 ended with status 3; the next one in 0.5 s" in machine.said
@@ -168,7 +164,7 @@ async def test_a_template_that_crashes_never_stops_older_workers(machine: Machin
     await machine.deploy()
     (old,) = await machine.running(1)
     pid = int((tmp_path / "pid").read_text())
-    await machine.bus.presence.put(make_presence(worker="w1", pid=pid), ttl_seconds=60)
+    await machine.bus.presence.put(make_presence(worker="w1", pid=pid), ttl_seconds=600)
     await eventually(lambda: is_ready(machine))
     await machine.deploy(CRASH)
     await eventually(lambda: "workers of mail are replaced" in machine.said)
@@ -197,7 +193,7 @@ async def test_a_variable_that_cannot_be_resolved_is_seen_in_its_pod(machine: Ma
 
     async def waits() -> bool:
         (pod,) = await machine.pods()
-        state = pod["status"]["containerStatuses"][0]["state"]
+        state = pod.get("status", {}).get("containerStatuses", [{}])[0].get("state", {})
         return bool(state.get("waiting", {}).get("reason") == "CreateContainerConfigError")
 
     await eventually(waits)

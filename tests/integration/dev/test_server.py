@@ -15,6 +15,7 @@ from jetmill_operator.dev.lock import take_folder, take_store
 from jetmill_operator.dev.server import HOST, DevServer, is_free
 from jetmill_operator.dev.tether import build_command
 from support.dev import is_gone
+from support.nats import find_free_port
 from support.wait import eventually, soon
 
 pytestmark = pytest.mark.integration
@@ -129,8 +130,8 @@ async def test_what_is_no_nats_configuration_is_said_with_the_server_s_own_words
 def test_a_free_port_is_told_from_one_that_is_taken():
     import socket
 
-    with socket.create_server((HOST, 0)) as taken:
-        port = taken.getsockname()[1]
+    port = find_free_port()
+    with socket.create_server((HOST, port)):
         assert not is_free(port)
     assert is_free(port)
 

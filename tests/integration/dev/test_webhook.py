@@ -76,6 +76,7 @@ async def test_a_webhook_that_left_the_folder_while_nobody_looked_is_sent_to_no_
         await dev.says("Webhook orders Delivering")
         await publish(url, "order.paid", amount=700)
         await receiver.received()
+        await will_be_tried_again(url)
         await dev.close()
 
         manifest.write_text("kind: {")  # nobody can tell whether it is still declared
@@ -91,10 +92,25 @@ async def test_a_webhook_that_left_the_folder_while_nobody_looked_is_sent_to_no_
         try:
             assert [one.job for one in await bus.admin.all_settings()] == ["greet"]
             assert await bus.notes.read("hook.orders") is None
-            delivery = await eventually(lambda: read_delivery(bus), what="the delivery")
+            delivery = await read_delivery(bus)
+            assert delivery is not None
             assert delivery.record.state == "cancelled"
         finally:
             await bus.link.close()
+
+
+async def will_be_tried_again(url: str) -> None:
+    """Wait until what the receiver answered is in the ledger."""
+    bus = await connect(BusOptions(url=url))
+
+    async def waits() -> bool:
+        delivery = await read_delivery(bus)
+        return delivery is not None and delivery.record.state == "retrying"
+
+    try:
+        await eventually(waits, what="the delivery to wait for its next attempt")
+    finally:
+        await bus.link.close()
 
 
 async def read_delivery(bus: Bus) -> Entry | None:

@@ -37,7 +37,7 @@ async def courier(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Courier
 
 
 async def send(courier: Courier, url: str, body: bytes = b"{}", **headers: str):
-    return await courier.send(Request("POST", url, headers, body), timeout_seconds=5)
+    return await courier.send(Request("POST", url, headers, body), timeout_seconds=60)
 
 
 def raw(*parts: bytes, close: bool = False):
@@ -161,7 +161,7 @@ async def test_idle_connections_are_closed() -> None:
     async with Receiver.serve() as receiver, courier() as sender:
         await send(sender, receiver.url)
         assert receiver.open == 1
-        await eventually(lambda: not receiver.open, seconds=10)
+        await eventually(lambda: not receiver.open, seconds=120)
 
 
 @pytest.fixture

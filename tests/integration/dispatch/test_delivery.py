@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import Counter
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -52,7 +53,7 @@ async def test_an_event_is_sent_signed_and_its_log_is_kept(office: Office) -> No
         assert log.headers["x-trace"] == "abc"
         assert log.request_headers["webhook-signature"] == request.headers["webhook-signature"]
         assert log.request_headers["x-team"] == "…"
-        assert 0 < log.latency_seconds < 20
+        assert log.latency_seconds > 0
 
 
 async def test_only_events_that_fit_patterns_jobs_and_filter_are_sent(office: Office) -> None:
@@ -99,7 +100,7 @@ async def test_several_dispatchers_send_each_event_once(nats: NatsServer, office
         ids = {await office.publish(amount=number) for number in range(50)}
         await office.ended(50)
         assert Counter(request.headers["ce-id"] for request in receiver.requests) == Counter(ids)
-        assert [office.router.pursuit.following, other.router.pursuit.following].count(True) == 1
+        await eventually(lambda: [one.router.pursuit.following for one in (office, other)].count(True) == 1)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,8 @@ async def test_a_receiver_that_fails_is_tried_again_by_schedule_then_the_deliver
     office: Office, answer, says: str
 ) -> None:
     async with Receiver.serve(answer) as receiver:
-        await office.declare("orders", make_webhook(receiver.url, timeout_seconds=0.3))
+        timeout = {"timeout_seconds": 0.3} if "within 0.3 s" in says else {}
+        await office.declare("orders", make_webhook(receiver.url, **timeout))
         await office.publish(amount=1)
         [status] = await office.ended()
         assert (status.state, status.reason, status.attempt) == (State.FAILED, "exhausted", 3)
@@ -178,6 +180,7 @@ async def test_a_receiver_that_is_gone_is_sent_nothing_more_until_its_webhook_is
         await eventually(lambda: state_of(office).disabled)
         receiver.answer = reply(200)
         await office.publish(amount=2)
+        await eventually(lambda: len(office.router.recent) == 3)  # webhook.disabled is one, too
         await office.declare("orders", msgspec.structs.replace(webhook, method="PUT"), generation=2)
         await eventually(lambda: state_of(office).generation == 2)
         await office.publish(amount=3)
@@ -211,7 +214,7 @@ async def test_that_an_endpoint_is_disabled_is_an_event_once_however_many_dispat
             "orders",
         )
         assert event["data"].items() >= {"webhook": "orders", "reason": "gone"}.items()
-        stored = await anext(aiter(office.bus.events.follow()))
+        stored = await office.bus.events.read()
         assert [one.type for one in stored].count("webhook.disabled") == 1
         assert len(alarm.requests) == 1
 
@@ -269,19 +272,27 @@ async def _failing(office: Office, name: str):
     return state if state is not None and state.failing_since is not None else None
 
 
+def read_if_there(path: Path) -> bytes:
+    """What lies there; the server moves its files while one looks."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return b""
+
+
 async def test_no_secret_is_ever_in_nats(nats: NatsServer, office: Office) -> None:
     async with Receiver.serve(reply(500)) as receiver:
         await office.declare("orders", make_webhook(receiver.url))
         await office.publish(amount=1)
         await office.ended()
-        stored = b"".join(path.read_bytes() for path in nats.folder.rglob("*") if path.is_file())
+        stored = b"".join(map(read_if_there, nats.folder.rglob("*")))
         assert b"hook-secret" in stored
         assert SECRET not in stored
 
 
 async def test_a_receiver_that_hangs_never_delays_another_one(office: Office) -> None:
     async with Receiver.serve(hang) as slow, Receiver.serve() as quick:
-        await office.declare("slow", make_webhook(slow.url, timeout_seconds=60, delays=[]))
+        await office.declare("slow", make_webhook(slow.url, timeout_seconds=600, delays=[]))
         await office.declare("quick", make_webhook(quick.url, events=["mail.*"]))
         for number in range(200):
             await office.publish("order.paid", amount=number)
@@ -321,17 +332,17 @@ async def test_of_one_subject_one_delivery_at_a_time_is_under_way(office: Office
 async def test_a_rate_is_kept(office: Office) -> None:
     async with Receiver.serve() as receiver:
         await office.declare("orders", make_webhook(receiver.url, rate=20.0))
-        for number in range(21):
+        for number in range(41):
             await office.publish(amount=number)
-        requests = await receiver.received(21)
-        assert requests[-1].time - requests[0].time >= 0.9
+        requests = await receiver.received(41)
+        assert requests[-1].time - requests[0].time >= 1.0, "it takes two seconds, if the first is not late"
 
 
 async def test_what_was_published_right_before_a_webhook_was_known_here_is_sent(office: Office) -> None:
     """It was declared before the event, and this process heard of it later."""
     async with Receiver.serve() as receiver:
         await office.declare("other", make_webhook(receiver.url, events=["nothing"]))
-        since = office.bus.link.now()
+        since = office.bus.link.now() - 5_000_000  # the server's clock is known to within a round trip
         await office.publish(amount=1)
         await eventually(lambda: office.router.recent)
         await office.declare("orders", make_webhook(receiver.url, since=since))
@@ -363,7 +374,8 @@ async def test_a_webhook_that_goes_takes_no_more_and_one_of_its_name_is_another(
         await office.bus.admin.remove_job("wh--orders")
         await eventually(lambda: not office.hooks.all())
         await office.publish(amount=2)
-        await office.declare("orders", make_webhook(receiver.url, since=office.bus.link.now()), uid="second")
+        since = await office.last_time() + 1
+        await office.declare("orders", make_webhook(receiver.url, since=since), uid="second")
         await office.publish(event_id=event_id + "x", amount=3)
         requests = await receiver.received(2)
         assert [msgspec.json.decode(one.body)["data"]["amount"] for one in requests] == [1, 3]

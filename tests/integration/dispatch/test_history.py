@@ -128,7 +128,8 @@ async def test_recovery_keeps_to_its_stretch_of_time(office: Office) -> None:
         await office.declare("orders", make_webhook(receiver.url, events=["nothing"]))
         await office.publish(amount=1)
         now = datetime.fromtimestamp(office.bus.link.now() / 1e6, tz=UTC)
-        await office.declare("orders", make_webhook(receiver.url, since=office.bus.link.now()), generation=2)
+        since = await office.last_time() + 1
+        await office.declare("orders", make_webhook(receiver.url, since=since), generation=2)
         late = await recover(office.client, "orders", since=now + timedelta(minutes=1))
         early = await recover(office.client, "orders", since=LONG_AGO, until=now - timedelta(minutes=1))
         assert (late.events, early.events) == (0, 0)

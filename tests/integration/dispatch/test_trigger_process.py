@@ -35,7 +35,7 @@ async def client(server: NatsServer) -> AsyncIterator[Client]:
     await bus.link.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_events_become_jobs_once_whoever_routes_them_and_whoever_is_killed(
     client: Client, server: NatsServer, tmp_path: Path
 ) -> None:
@@ -54,14 +54,14 @@ async def test_events_become_jobs_once_whoever_routes_them_and_whoever_is_killed
         async def has(wanted: int) -> bool:
             return await count() == wanted
 
-        await eventually(lambda: has(34), seconds=60, every_seconds=0.1, what="34 jobs")
+        await eventually(lambda: has(34), seconds=120, every_seconds=0.1, what="34 jobs")
         for metric in ("jobs_triggered_total", "filter_failures_total", "transitions_published_total"):
             await eventually(lambda metric=metric: _sum(processes, metric) > 0, what=metric)  # type: ignore[misc]
         victim = next(one for one in processes if one.measure("jetmill_dispatcher_jobs_triggered_total"))
         victim.kill()
         for number in range(40, 60):
             await client.publish("order.placed", {"amount": 95 + number}, id=f"e{number}")
-        await eventually(lambda: has(54), seconds=60, every_seconds=0.1, what="54 jobs")
+        await eventually(lambda: has(54), seconds=120, every_seconds=0.1, what="54 jobs")
     assert await count() == 54
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from jetmill import Client, ClientSettings
 from jetmill_operator.api.job import IN_CLUSTER, Job
 from jetmill_operator.dev.handler import take_handlers
 from jetmill_operator.dev.manifest import read_manifests
+from support.nats import find_free_port
 from support.wait import eventually
 
 pytestmark = pytest.mark.integration
@@ -45,9 +45,7 @@ def test_its_image_holds_the_module_of_the_handlers():
 @asynccontextmanager
 async def warehouse(folder: Path) -> AsyncIterator[asyncio.StreamReader]:
     """The example's own receiver on a free port, which its Webhook is told; what it prints."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     manifest = folder / "jobs.yaml"
     manifest.write_text(manifest.read_text().replace(":8099/", f":{port}/"))
     process = await asyncio.create_subprocess_exec(
@@ -66,7 +64,7 @@ async def count(client: Client, job: str) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_its_orders_go_from_part_to_part_by_events(start: Any, tmp_path: Path) -> None:
     folder = tmp_path / "events"
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns(".jetmill", "__pycache__"))
@@ -92,12 +90,12 @@ async def _run_the_shop(dev: Any, received: asyncio.StreamReader) -> None:
     assert "nobody delivers to XX" in await client.result(call.id)
     shipped = {event.data["parcel"] async for event in client.events.read("order.shipped")}
     assert shipped == {f"P-{order:04}" for order in range(1, 6)}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         told = [(await received.readline()).decode() for _ in shipped]  # it prints what is signed with its secret
     assert {line.split()[0] for line in told} == {"order.shipped"}
     assert all(any(parcel in line for line in told) for parcel in shipped)
     handle = await client.trigger("nightly-report")
-    assert (await client.result(handle.id, timeout=30)).startswith("orders to DE before 2")
+    assert (await client.result(handle.id, timeout=120)).startswith("orders to DE before 2")
     types = {event.type async for event in client.events.read("job.*")}
     assert {"job.queued", "job.running", "job.succeeded", "job.failed"} <= types
 
@@ -105,7 +103,7 @@ async def _run_the_shop(dev: Any, received: asyncio.StreamReader) -> None:
         [info] = [one for one in await client.events.subscriptions() if one.name == "ledger-of-orders"]
         return (info.waiting, info.in_hand) == (0, 0)
 
-    await eventually(heard, seconds=30)
+    await eventually(heard, seconds=120)
     await dev.says(r"order\.shipped \d")
     await client.close()
     assert await dev.stop() == 0

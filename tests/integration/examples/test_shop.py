@@ -49,7 +49,7 @@ async def test_its_handlers_can_be_called_as_they_are():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.field(
     "Job.spec.worker.env.name",
     "Job.spec.worker.env.value",
@@ -70,13 +70,13 @@ async def test_its_jobs_run_in_dev(start):
     with pytest.raises(InvalidPayloadError):
         await client.enqueue("charge-card", {"order": 0, "amount": 1})
 
-    sent = {await mail.result(timeout=90) for mail in mails}
+    sent = {await mail.result(timeout=120) for mail in mails}
     assert sent == {f"orders@shop.example -> {number}@shop.example: Hi" for number in range(30)}
-    charged = [await charge.result(timeout=90) for charge in charges]
+    charged = [await charge.result(timeout=120) for charge in charges]
     assert Counter(one["attempts"] for one in charged) == {1: 6, 3: 3}
-    assert (await report.result(timeout=90))["median"] == pytest.approx(20, rel=0.1)
+    assert (await report.result(timeout=120))["median"] == pytest.approx(20, rel=0.1)
     with pytest.raises(JobFailedError, match="the bank refuses"):
-        await refused.result(timeout=90)
+        await refused.result(timeout=120)
     assert (await refused.status()).attempt == 1
     await client.close()
     await dev.stop()

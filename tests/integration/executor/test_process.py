@@ -54,7 +54,7 @@ async def test_a_process_has_its_context_and_resources(rig: Rig, jobs_module: An
     await rig.start(jobs=("talks", "follow-up"))
     status = await rig.run("talks", {"n": 3}, labels={"a": "b"})
     assert status.result == {"labels": {"a": "b"}, "attempt": 1, "pool": "open", "child": status.result["child"]}
-    assert await rig.client.result(status.result["child"], 10) == 3
+    assert await rig.client.result(status.result["child"], 60) == 3
     async for lines in rig.bus.events.traces(status.id, kind="progress"):
         assert b"half" in lines[0].data
 

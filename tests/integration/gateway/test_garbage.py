@@ -148,7 +148,7 @@ async def test_bytes_that_are_no_http_close_the_connection_alone(local: RunningG
         reader, writer = await asyncio.open_connection(address.hostname, address.port, family=socket.AF_INET)
         writer.write(junk)
         writer.write_eof()
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
         await writer.wait_closed()
         assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
@@ -198,5 +198,5 @@ async def test_whatever_is_sent_the_answer_is_never_a_500(local: RunningGateway)
             check(response)
 
     headers = {"Content-Type": "application/json"}
-    with httpx.Client(base_url=local.url, headers=headers, timeout=20.0, trust_env=False) as http:
+    with httpx.Client(base_url=local.url, headers=headers, timeout=60.0, trust_env=False) as http:
         await asyncio.to_thread(send)

@@ -67,7 +67,7 @@ async def start(url: str, *flags: str) -> AsyncIterator[Process]:
 
 
 async def get(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=10.0) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as client:
         return await client.get(url)
 
 

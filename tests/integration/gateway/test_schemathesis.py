@@ -55,7 +55,7 @@ async def gateway(nats: NatsServer, reviewer: TableReviewer) -> AsyncIterator[Ru
         yield running
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_it_answers_as_it_is_described(gateway: RunningGateway, sdk: Client, tmp_path: Path) -> None:
     await sdk.enqueue("mail", {"to": "ada"}, id="a-job")
     process = await asyncio.create_subprocess_exec(

@@ -275,7 +275,7 @@ class EventSource(Tally):
         """Read until a sequence was told, or the stream ends."""
         headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
         async with (
-            httpx.AsyncClient(timeout=20, trust_env=False) as client,
+            httpx.AsyncClient(timeout=60.0, trust_env=False) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
             assert response.headers["content-type"] == "text/event-stream"

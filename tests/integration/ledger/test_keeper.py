@@ -6,10 +6,20 @@ from pathlib import Path
 
 from factories import JOB, make_settings
 from jetmill.bus.connect import BusOptions, connect
+from jetmill.bus.ports import Bus
+from jetmill.errors import BusError
 from jetmill.ledger.keeper import Keeper
 from jetmill.ledger.submit import Submission, submit
 from support.nats import NatsServer
 from support.wait import eventually
+
+
+async def answers(bus: Bus) -> bool:
+    try:
+        await bus.ledger.last_seq()
+    except BusError:  # not connected, or not JetStream yet
+        return False
+    return True
 
 
 async def test_hints_that_a_crashed_server_lost_come_back_at_the_next_pass(tmp_path: Path) -> None:
@@ -24,7 +34,7 @@ async def test_hints_that_a_crashed_server_lost_come_back_at_the_next_pass(tmp_p
         server.kill()
         await eventually(lambda: not bus.link.connected)
         server.restart()
-        await eventually(lambda: bus.link.connected)
+        await eventually(lambda: answers(bus))
         for job in jobs[:2]:  # whatever the crash took, these two are gone now
             await bus.queue.purge(JOB, job.id, up_to=1_000_000)
 

@@ -38,7 +38,7 @@ async def test_every_append_gets_a_verdict_and_what_was_acknowledged_is_found(
                 subject = f"s.{producer}.{number}"
                 number += 1
                 try:
-                    acked[subject] = await asyncio.wait_for(appender.append(subject, b"x", expected=0), 20)
+                    acked[subject] = await asyncio.wait_for(appender.append(subject, b"x", expected=0), 60)
                 except NoAnswerError:
                     unknown.add(subject)
                     await eventually(lambda: link.connected or stopping.is_set())

@@ -212,7 +212,7 @@ async def test_it_goes_on_when_the_leader_of_three_is_killed(tmp_path: Any, conn
             except BusError:
                 return 0
 
-        last = await eventually(append_again, seconds=60)
+        last = await eventually(append_again, seconds=120)
         while got[-1] < last:
             got += [message.seq for message in await asyncio.wait_for(anext(lists), 60)]
         assert got == list(range(1, got[-1] + 1))

@@ -37,7 +37,7 @@ class WorkerProcess:
         self.process.send_signal(number)
 
     async def wait(self) -> int:
-        return await asyncio.wait_for(self.process.wait(), 30)
+        return await asyncio.wait_for(self.process.wait(), 120)
 
     def kill(self) -> None:
         if self.process.returncode is None:

@@ -80,7 +80,7 @@ async def enqueue_later(ctx: JobContext) -> str:
 
 
 async def long(ctx: JobContext) -> float:
-    """Run for longer than a lease of one second."""
+    """Run for longer than a lease of four seconds."""
     count(ctx)
-    await asyncio.sleep(3)
+    await asyncio.sleep(9)
     return time.time()

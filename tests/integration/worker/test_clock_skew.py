@@ -36,7 +36,7 @@ async def declare_all(field: Field) -> None:
     await field.declare("tell-time")
     await field.declare("flaky", max_retries=3, initial_delay_seconds=RETRY_SECONDS, factor=1.0, jitter=False)
     await field.declare("enqueue-later")
-    await field.declare("long", lease_seconds=1.0)
+    await field.declare("long", lease_seconds=4.0)
 
 
 async def prove(field: Field, *handles: JobHandle) -> list[list[Entry]]:
@@ -115,7 +115,7 @@ async def test_a_clock_that_is_set_while_jobs_wait_changes_nothing(field: Field,
     await field.spawn("flaky", "tell-time", clock=offset)
     handles: list[Any] = [await field.client.enqueue("flaky") for _ in range(5)]
     await eventually((field.folder / "starts").exists)
-    handles += [await field.client.enqueue("tell-time", delay=1.0) for _ in range(5)]
+    handles += [await field.client.enqueue("tell-time", delay=2.0) for _ in range(5)]
     set_clock(offset, step)
     chains = await prove(field, *handles)
     await assert_wrong(handles[-1], chains[-1])

@@ -117,11 +117,11 @@ async def test_jobs_whose_handler_stays_unknown_fail_once_the_patience_is_over(f
 async def test_a_rider_comes_and_goes_without_a_restart_and_its_jobs_in_hand_end(field: Field) -> None:
     await field.declare("noop")
     worker = await field.spawn("noop", JETMILL_POD_NAME="noop-worker-1")
-    await field.declare("gated", carrier="noop", lease_seconds=2.0)
+    await field.declare("gated", carrier="noop", lease_seconds=5.0)
     handle = await field.client.enqueue("gated")
     name = await field.wait_for_file("started-1")
     await eventually(lambda: _served(field, "noop", "gated"))
-    await field.declare("gated", lease_seconds=2.0)
+    await field.declare("gated", lease_seconds=5.0)
     await eventually(lambda: _served(field, "noop"))
     later = await field.client.enqueue("gated")
     await soon((await field.client.enqueue("noop")).wait())
@@ -131,7 +131,7 @@ async def test_a_rider_comes_and_goes_without_a_restart_and_its_jobs_in_hand_end
     (field.folder / "go").touch()
     assert await soon(handle.result()) == name
     assert (await later.status()).state is State.QUEUED
-    await field.declare("gated", carrier="noop", lease_seconds=2.0)
+    await field.declare("gated", carrier="noop", lease_seconds=5.0)
     assert await soon(later.result()) == name
     await field.bus.admin.remove_job("gated")
     await eventually(lambda: _served(field, "noop"))
@@ -150,12 +150,12 @@ async def test_a_rider_keeps_its_lease_while_its_last_job_runs_although_it_has_l
     """A lease shorter than those of what is still served: its deliveries have to be extended as often as before."""
     await field.declare("noop", lease_seconds=60.0)
     await field.spawn("noop")
-    await field.declare("gated", carrier="noop", lease_seconds=1.0)
+    await field.declare("gated", carrier="noop", lease_seconds=3.0)
     handle = await field.client.enqueue("gated")
     await field.wait_for_file("started-1")
-    await field.declare("gated", lease_seconds=1.0)
+    await field.declare("gated", lease_seconds=3.0)
     taker = Taker(field.bus, "gated", want=1)
-    await soon((await field.client.enqueue("noop", delay=3)).wait())  # three times as long as the lease
+    await soon((await field.client.enqueue("noop", delay=8)).wait())  # more than twice as long as the lease
     (field.folder / "go").touch()
     await soon(handle.result())
     assert taker.taken == []

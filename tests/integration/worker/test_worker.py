@@ -65,7 +65,7 @@ async def test_a_second_sigterm_interrupts_at_once(field: Field) -> None:
 
 
 async def test_a_job_of_a_killed_worker_is_taken_over(field: Field) -> None:
-    await field.declare("gated", lease_seconds=2.0)
+    await field.declare("gated", lease_seconds=5.0)
     first = await field.spawn("gated")
     handle = await field.client.enqueue("gated")
     name = await field.wait_for_file("started-1")
@@ -81,11 +81,11 @@ async def test_a_job_of_a_killed_worker_is_taken_over(field: Field) -> None:
 
 @pytest.mark.slow
 async def test_a_job_that_kills_its_workers_is_poison_and_others_go_on(field: Field) -> None:
-    await field.declare("deadly", lease_seconds=1.0)
-    await field.declare("noop", lease_seconds=1.0)
+    await field.declare("deadly", lease_seconds=2.0)
+    await field.declare("noop", lease_seconds=2.0)
     handle = await field.client.enqueue("deadly")
     for _ in range(4):
-        worker = await field.spawn("deadly")
+        worker = await field.spawn("deadly", wait=False)  # it may be gone again before anybody sees it
         await worker.wait()
     await field.spawn("deadly", "noop")
     noop = await field.client.enqueue("noop")
@@ -96,10 +96,10 @@ async def test_a_job_that_kills_its_workers_is_poison_and_others_go_on(field: Fi
 
 
 async def test_a_handler_that_blocks_the_loop_for_longer_than_its_lease_keeps_it(field: Field) -> None:
-    await field.declare("blocking", lease_seconds=2.0)
+    await field.declare("blocking", lease_seconds=4.0)
     await field.spawn("blocking")
     await field.spawn("blocking")
-    handle = await field.client.enqueue("blocking", {"seconds": 5.0})
+    handle = await field.client.enqueue("blocking", {"seconds": 9.0})
     name = await field.wait_for_file("started")
     assert await soon(handle.result()) == name
     status = await handle.status()
