@@ -106,8 +106,8 @@ bench: $(VENV)/.bench ## Speed against peers in one run (PostgreSQL from Debian)
 	cd tests && ../$(BIN)/python -m benchmarks.queue $(if $(ROUNDS),--rounds $(ROUNDS))
 
 .PHONY: bench-gateway
-bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gateway.json (JOBS=, ROUNDS=)
-	cd tests && ../$(BIN)/python -m benchmarks.projection $(if $(JOBS),--jobs $(JOBS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gateway.json (JOBS=, ROUNDS=, FILE=build/jobs.db: kept)
+	cd tests && ../$(BIN)/python -m benchmarks.projection $(if $(JOBS),--jobs $(JOBS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FILE),--file $(FILE))
 	cd tests && ../$(BIN)/python -m benchmarks.gateway_stream
 
 .PHONY: bench-webhook

@@ -39,6 +39,7 @@ GAP = 86_400
 """µs between jobs: a million a day."""
 JOBS = [f"job-{number}" for number in range(20)]
 LIST_SIZE = 2_000
+GOAL_MS = 25
 
 MESSAGES = [
     "connection to payment.internal:5432 timed out after {} ms",
@@ -243,51 +244,70 @@ def report(rows: list[dict[str, Any]], groups: dict[str, list[float]]) -> dict[s
     everything = [one for row in rows for values in row["timings"].values() for one in values]
     work = percentile(WORK[: len(everything)], 0.99)
     slowest = max(worst, key=worst.__getitem__)
+    within = sum(one <= GOAL_MS for one in worst.values())
     print(
         f"\nover all: p99 {percentile(everything, 0.99):.2f} ms "
         f"({work:.2f} ms of processor time, load {os.getloadavg()[0]:.1f}); "
-        f"the slowest combination: {slowest} {worst[slowest]:.2f} ms"
+        f"p99 of at most {GOAL_MS} ms: {within} of {len(worst)} combinations; "
+        f"the slowest: {slowest} {worst[slowest]:.2f} ms"
     )
-    return {"list_p99_ms": percentile(everything, 0.99), "list_p99_cpu_ms": work, "list_worst_p99_ms": worst[slowest]}
+    return {
+        "list_p99_ms": percentile(everything, 0.99),
+        "list_p99_cpu_ms": work,
+        "list_worst_p99_ms": worst[slowest],
+        "combinations": len(worst),
+        "combinations_within": within,
+    }
 
 
-async def run(count: int, rounds: int) -> dict[str, Any]:
-    """The whole part."""
+def weigh(path: Path) -> float:
+    """MB."""
+    return path.stat().st_size / 1e6
+
+
+async def fill(path: Path, count: int) -> dict[str, Any]:
+    """Make the file: how fast records are taken in."""
+    projection = await Projection.open(path)
+    records, rate, worked = await ingest(projection, count)
+    await projection.close()
+    print(
+        f"{records} records of {count} jobs taken in at {rate:.0f} a second "
+        f"({worked:.0f} a second of processor time, load {os.getloadavg()[0]:.1f}); "
+        f"file {weigh(path):.0f} MB"
+    )
+    return {"ingest_per_second": rate, "ingest_per_cpu_second": worked}
+
+
+async def question(path: Path, count: int, rounds: int) -> dict[str, Any]:
+    """Open the file and ask."""
+    begun = time.perf_counter()
+    projection = await Projection.open(path)
+    opened = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
+    print(f"opened in {opened:.1f} s; at most {peak:.0f} MB of memory")
+    for name, statement in ANSWERING.items():
+        print(f"  {name}: {' | '.join(explain_statement(projection, statement))}")
+    figures = report(await ask_all(projection, count, rounds), await ask_groups(projection))
+    await projection.close()
+    return {"jobs": count, "open_seconds": opened, **figures}
+
+
+async def run(count: int, rounds: int, file: Path | None) -> dict[str, Any]:
+    """The whole part; a file that is there is only asked."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "projection.db"
-        projection = await Projection.open(path)
-        records, rate, worked = await ingest(projection, count)
-        print(
-            f"{records} records of {count} jobs taken in at {rate:.0f} a second "
-            f"({worked:.0f} a second of processor time, load {os.getloadavg()[0]:.1f}); "
-            f"file {path.stat().st_size / 1e6:.0f} MB"
-        )
-        await projection.close()
-        begun = time.perf_counter()
-        projection = await Projection.open(path)
-        opened = time.perf_counter() - begun
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
-        print(f"opened again in {opened:.1f} s; at most {peak:.0f} MB of memory")
-        for name, statement in ANSWERING.items():
-            print(f"  {name}: {' | '.join(explain_statement(projection, statement))}")
-        figures = report(await ask_all(projection, count, rounds), await ask_groups(projection))
-        await projection.close()
-        return {
-            "jobs": count,
-            "ingest_per_second": rate,
-            "ingest_per_cpu_second": worked,
-            "open_seconds": opened,
-            **figures,
-        }
+        path = file or Path(folder) / "projection.db"
+        filled = {} if path.exists() else await fill(path, count)
+        return filled | await question(path, count, rounds)
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--file", type=lambda name: ROOT / name, help="keep the jobs there, and take those that are")
     given = parser.parse_args()
-    figures = asyncio.run(run(given.jobs, given.rounds))
+    figures = asyncio.run(run(given.jobs, given.rounds, given.file))
     target = ROOT / "build/bench/gateway.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(target.read_text()) if target.exists() else {}

@@ -11,7 +11,7 @@ from factories import NOON, make_entry, make_error
 from jetmill.errors import InputError
 from jetmill.protocol.record import Call, Entry
 from jetmill.protocol.state import State
-from jetmill_operator.gateway.projection import BadCursorError, JobFilter, Projection, Sort
+from jetmill_operator.gateway.projection import SORTS, BadCursorError, JobFilter, Projection, Sort
 from jetmill_operator.gateway.projection.explain import ANSWERING, explain, explain_statement
 
 MINUTE = 60_000_000
@@ -284,3 +284,49 @@ async def test_a_text_is_found_among_few_and_among_many_and_with_any_other_filte
     one = JobFilter(namespace="shop", error="no order 1", label={"number": "1234"})
     assert [row.id for row in (await projection.list(one)).items] == ["job-1234"]
     assert await projection.count(JobFilter(namespace="shop", error="no order 2", label={"number": "1234"})) == 0
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("text", ["no order", "order 11"], ids=["that all have", "that one in nine has"])
+async def test_pages_of_a_text_have_each_job_once_in_order(projection: Projection, sort: Sort, text: str) -> None:
+    """A page is looked for among the jobs that come first, and among all if those do not fill it."""
+    for start in range(0, 2_000, 500):
+        await projection.write("shop", make_many(500, start=start))
+    wanted, pages, cursor = JobFilter(namespace="shop", error=text), list[str](), None
+    while pages == [] or cursor is not None:
+        page = await projection.list(wanted, sort=sort, limit=37, cursor=cursor)
+        pages += [row.id for row in page.items]
+        cursor = page.next_cursor
+    fitting = [f"job-{number}" for number in range(2_000) if text in f"no order {number}"]
+    assert pages == (fitting[::-1] if sort.startswith("-") else fitting)
+
+
+async def test_a_job_that_is_enqueued_again_is_not_found_by_its_error_of_before(tmp_path: Path) -> None:
+    """Also after a restart, and where there are many with errors."""
+    wanted = JobFilter(namespace="shop", error="no order 7")
+    projection = await Projection.open(tmp_path / "projection.db")
+    await projection.write("shop", make_many(20))
+    assert await projection.count(wanted) == 1
+    again = make_entry(State.QUEUED, id="job-7", seq=21, time=NOON + MINUTE, enqueueing=2, payload_seq=8)
+    await projection.write("shop", [again])
+    assert await projection.count(wanted) == 0
+    await projection.close()
+    projection = await Projection.open(tmp_path / "projection.db")
+    assert await projection.count(wanted) == 0
+    assert await projection.count(JobFilter(namespace="shop", error="no order")) == 19
+    await projection.write(
+        "shop",
+        [
+            make_entry(
+                State.FAILED,
+                id="job-7",
+                seq=22,
+                time=NOON + 2 * MINUTE,
+                enqueueing=2,
+                payload_seq=8,
+                error=make_error(message="no order 7"),
+            )
+        ],
+    )
+    assert await projection.count(wanted) == 1
+    await projection.close()

@@ -104,7 +104,7 @@ class Bits:
         for piece in sorted(self.pieces):
             bits, start = self.pieces[piece], piece << PIECE_BITS
             if bits.bit_count() < _SPARSE:
-                yield from _spread(bits, start)
+                yield from spread(bits, start)
             else:
                 yield from compress(range(start, start + PIECE), flags(bits))
 
@@ -136,8 +136,8 @@ def flags(bits: int) -> bytes:
     return format(bits, "b").encode().translate(_TO_FLAGS)[::-1]
 
 
-def _spread(bits: int, start: int) -> Iterator[int]:
-    """The members of a piece that has few: only bytes that hold some are looked into."""
+def spread(bits: int, start: int = 0) -> Iterator[int]:
+    """The members of a piece, or a part of one, that has few: only bytes that hold some are looked into."""
     data = bits.to_bytes((bits.bit_length() + 7) >> 3, "little")
     for found in _HELD.finditer(data):
         for number, byte in enumerate(found.group(), found.start()):

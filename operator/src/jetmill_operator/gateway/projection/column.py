@@ -6,12 +6,11 @@ or for a range, looks into few of these blocks: jobs that were created together 
 
 from __future__ import annotations
 
-import heapq
 from array import array
 from collections.abc import Iterable
 from itertools import compress
 
-from jetmill_operator.gateway.projection.bits import PIECE, PIECE_BITS, Bits, flags
+from jetmill_operator.gateway.projection.bits import PIECE, PIECE_BITS, Bits, flags, spread
 
 BLOCK_BITS = 12
 BLOCK = 1 << BLOCK_BITS
@@ -101,7 +100,7 @@ class Column:
             if not largest and beyond is not None and self._highest[block] <= beyond:
                 continue
             pairs = self._beyond(self._members(members, block), beyond, largest=largest)
-            best = heapq.nlargest(limit, best + pairs) if largest else heapq.nsmallest(limit, best + pairs)
+            best = sorted(best + pairs, reverse=largest)[:limit]
         return [number for _, number in best]
 
     def _beyond(self, pairs: list[tuple[int, int]], beyond: int | None, *, largest: bool) -> list[tuple[int, int]]:
@@ -129,6 +128,8 @@ class Column:
     def _members(self, members: Bits, block: int) -> list[tuple[int, int]]:
         start = block << BLOCK_BITS
         bits = members.window(self._base + start, BLOCK)
+        if bits.bit_count() < _SPARSE:
+            return [(self._values[start + place], self._base + start + place) for place in spread(bits)]
         values = self._values[start : start + BLOCK]
         return list(
             compress(zip(values, range(self._base + start, self._base + start + BLOCK), strict=True), flags(bits))

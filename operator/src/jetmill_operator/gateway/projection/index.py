@@ -23,7 +23,7 @@ KINDS = ("job", "state", "reason")
 
 
 class Face(NamedTuple):
-    """What of a job can change and has a bitmap: the fields are KINDS."""
+    """What of a job can change and has a bitmap for each value: the fields are KINDS."""
 
     job: str
     state: str
@@ -41,6 +41,10 @@ class Change(NamedTuple):
     updated: int
     born: int
     seq: int
+    erred: bool
+    """It has an error, of this enqueueing."""
+    cured: bool
+    """It had one before, and has none."""
 
 
 class Index:
@@ -55,6 +59,8 @@ class Index:
         self.alive = Bits()
         self.deliveries = Bits()
         """Those of Webhooks, which a list holds only where it is asked for them."""
+        self.erred = Bits()
+        """Those with an error: the only ones that a text is looked for among."""
         self.faces: dict[tuple[str, str], Bits] = {}
         """By kind (`job`, `state`, `reason`) and value."""
         self.heavy: dict[int, Bits] = {}
@@ -81,6 +87,8 @@ class Index:
             self.faces[key].remove(numbers)
         for key, numbers in added.items():
             self.faces.setdefault(key, Bits()).add(numbers)
+        self.erred.remove(change.number for change in changes if change.cured)
+        self.erred.add(change.number for change in changes if change.erred)
         new = [change for change in changes if change.before is None]
         self.alive.add(change.number for change in new)
         self.deliveries.add(change.number for change in new if is_delivery(change.after.job))
@@ -89,8 +97,8 @@ class Index:
         self._seq.put((change.number, change.seq) for change in changes)
         self._updated.put((change.number, change.updated) for change in changes)
 
-    def load(self, rows: Sequence[tuple[int, str, str, str | None, int, int, int, int]]) -> None:
-        """Take in stored jobs, by number: number, job, state, reason, created, updated, born, seq."""
+    def load(self, rows: Sequence[tuple[int, str, str, str | None, int, int, int, int, int]]) -> None:
+        """Take in stored jobs, by number: number, job, state, reason, created, updated, born, seq, erred (0 or 1)."""
         added: dict[tuple[str, str], list[int]] = {}
         for number, job, state, reason, *_ in rows:
             added.setdefault(("job", job), []).append(number)
@@ -101,6 +109,7 @@ class Index:
             self.faces.setdefault(key, Bits()).add(numbers)
         self.alive.add(row[0] for row in rows)
         self.deliveries.add(row[0] for row in rows if is_delivery(row[1]))
+        self.erred.add(row[0] for row in rows if row[8])
         self._created.put((row[0], self._clamp(row[4])) for row in rows)
         self._updated.put((row[0], row[5]) for row in rows)
         self._born.put((row[0], row[6]) for row in rows)
@@ -119,7 +128,7 @@ class Index:
     def remove(self, numbers: Sequence[int]) -> None:
         """Forget jobs."""
         gone = Bits.of(numbers)
-        for bits in (self.alive, self.deliveries, *self.faces.values(), *self.heavy.values()):
+        for bits in (self.alive, self.deliveries, self.erred, *self.faces.values(), *self.heavy.values()):
             bits.cut(gone)
         first = next(iter(self.alive.first(1)), None)
         if first is not None:
@@ -127,7 +136,8 @@ class Index:
                 column.drop_before(first)
 
     def select(self, wanted: JobFilter, narrowed: Iterable[Bits]) -> Bits:
-        """The jobs that fit; `narrowed` are the sets for what has no bitmap here.
+        """The jobs that fit; `narrowed` are the sets for what has no bitmap here. A text is not compared: those that
+        have an error at all are in it.
 
         Deliveries are left out unless they are asked for by Job, slots that were withdrawn unless by reason.
         """
@@ -139,6 +149,8 @@ class Index:
             sets.append(self._created.between(wanted.created_after, wanted.created_before))
         if wanted.updated_after is not None or wanted.updated_before is not None:
             sets.append(self._updated.between(wanted.updated_after, wanted.updated_before))
+        if wanted.error is not None:
+            sets.append(self.erred)
         found = self.alive if wanted.job else self.alive - self.deliveries
         if not wanted.reason:
             found = found - self._any("reason", (Reason.WITHDRAWN,))

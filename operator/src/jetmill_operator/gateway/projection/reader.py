@@ -25,6 +25,8 @@ _FEW = 100_000
 """So many jobs are grouped by reading each; more, by reading what there is of each value."""
 _CANDIDATES = 1_000
 """The texts of so many jobs are looked at; among more, for all jobs that a text occurs in."""
+_LOOKS = 8
+"""So many jobs for each place of a page are looked at before: a text that is not rare fills it from them."""
 
 
 class Reader:
@@ -45,13 +47,31 @@ class Reader:
         """A page of the jobs that fit."""
         beyond = None if cursor is None else parse_cursor(cursor, wanted=wanted, sort=sort)
         seq = self._index.seq  # what is read below may be newer, and is never older
-        found = self._find(wanted)
-        with self._lock:
-            numbers = self._index.pick(found & self._index.alive, sort, limit + 1, beyond=beyond)
-            mark = self._index.mark_of(numbers[limit - 1], sort) if len(numbers) > limit else None
-        rows = ask_rows(self._connection, sql.ROWS_BY_NUMBER, numbers[:limit], self._ns)
+        places = self._place(wanted, sort, limit + 1, beyond=beyond)
+        mark = places[limit - 1][1] if len(places) > limit else None
+        numbers = [number for number, _ in places[:limit]]
+        rows = ask_rows(self._connection, sql.ROWS_BY_NUMBER, numbers, self._ns)
         items = [build_job_row(row, self._name) for row in rows if _still_fits(row, wanted)]
         return Page(items=items, next_cursor=None if mark is None else build_cursor(wanted, sort, mark), seq=seq)
+
+    def _place(self, wanted: JobFilter, sort: Sort, limit: int, *, beyond: int | None) -> list[tuple[int, int]]:
+        """The first `limit` of the jobs that fit, as (number, the sequence that a cursor names)."""
+        found = self._select(wanted)
+        if wanted.error is not None:
+            looks = _LOOKS * limit
+            if looks <= _CANDIDATES < len(found):
+                first = self._pick(found, sort, looks, beyond=beyond)
+                fitting = self._compare([number for number, _ in first], wanted.error)
+                places = [place for place in first if place[0] in fitting]
+                if len(places) >= limit:
+                    return places[:limit]
+            found = self._match(found, wanted.error)
+        return self._pick(found, sort, limit, beyond=beyond)
+
+    def _pick(self, found: Bits, sort: Sort, limit: int, *, beyond: int | None) -> list[tuple[int, int]]:
+        with self._lock:
+            numbers = self._index.pick(found & self._index.alive, sort, limit, beyond=beyond)
+            return [(number, self._index.mark_of(number, sort)) for number in numbers]
 
     def count(self, wanted: JobFilter) -> int:
         """How many jobs fit."""
@@ -147,11 +167,15 @@ class Reader:
         ]
 
     def _find(self, wanted: JobFilter) -> Bits:
-        """The jobs that fit, as the bitmaps have it."""
+        """The jobs that fit."""
+        found = self._select(wanted)
+        return found if wanted.error is None else self._match(found, wanted.error)
+
+    def _select(self, wanted: JobFilter) -> Bits:
+        """The jobs that fit as the bitmaps have it; where a text is wanted, those that have any error."""
         narrowed = self._narrow(wanted)
         with self._lock:
-            found = Bits(dict(self._index.select(wanted, self._known(narrowed)).pieces))
-        return found if wanted.error is None else self._match(found, wanted.error)
+            return Bits(dict(self._index.select(wanted, self._known(narrowed)).pieces))
 
     def _narrow(self, wanted: JobFilter) -> list[int | Bits]:
         """The facets that are heavy, and the sets of those that have no bitmap. Read before the lock is taken."""
@@ -168,18 +192,28 @@ class Reader:
 
     def _match(self, found: Bits, text: str) -> Bits:
         """Of the found those with a text in their error: what other filters left is mostly less than what matches."""
-        if not found:
-            return found
-        phrase = '"' + text.replace('"', '""').replace("\0", " ") + '"'
-        if len(found) > _CANDIDATES:
-            return found & Bits.of(ask(self._connection, sql.SEARCH, self._ns, phrase, as_type=list[int]))
-        texts = set(ask(self._connection, sql.TEXTS, phrase, as_type=list[int]))
-        numbers = msgspec.json.encode(list(found)).decode()
-        pairs = ask(self._connection, sql.TEXTS_OF, numbers, self._ns, as_type=list[tuple[int, int]])
-        return Bits.of(number for number, one in pairs if one in texts)
+        if len(found) <= _CANDIDATES:
+            return Bits.of(self._compare(list(found), text))
+        (first,), (last,) = found.first(1), found.last(1)
+        numbers = ask(self._connection, sql.SEARCH, self._ns, first, last, _quote(text), as_type=list[int])
+        return found & Bits.of(numbers)
+
+    def _compare(self, numbers: list[int], text: str) -> set[int]:
+        """Of these jobs those with a text in their error."""
+        if not numbers:
+            return set()
+        texts = set(ask(self._connection, sql.TEXTS, _quote(text), as_type=list[int]))
+        wanted = msgspec.json.encode(numbers).decode()
+        pairs = ask(self._connection, sql.TEXTS_OF, wanted, self._ns, as_type=list[tuple[int, int]])
+        return {number for number, one in pairs if one in texts}
 
     def _known(self, narrowed: list[int | Bits]) -> list[Bits]:
         return [self._index.heavy.get(one, Bits()) if isinstance(one, int) else one for one in narrowed]
+
+
+def _quote(text: str) -> str:
+    """A text as FTS5 takes it: as it stands."""
+    return '"' + text.replace('"', '""').replace("\0", " ") + '"'
 
 
 def _facets_of(wanted: JobFilter) -> list[tuple[str, str]]:

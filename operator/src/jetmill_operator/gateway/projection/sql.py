@@ -111,7 +111,8 @@ CLEAR: Final = (
 
 # What is read at the start, whole.
 LOAD_JOBS: Final = (
-    "SELECT number, job, state, reason, created, updated, born, seq FROM job WHERE ns = ? ORDER BY number"
+    "SELECT number, job, state, reason, created, updated, born, seq, text IS NOT NULL "
+    "FROM job WHERE ns = ? ORDER BY number"
 )
 LOAD_FACETS: Final = "SELECT id FROM facet WHERE ns = ? AND count > 4096"
 
@@ -128,7 +129,7 @@ FACET: Final = "SELECT id, count FROM facet WHERE ns = ? AND kind = ? AND value 
 POSTINGS: Final = "SELECT json_group_array(number) FROM posting WHERE facet = ?"
 SEARCH: Final = (
     "SELECT json_group_array(job.number) FROM text_match CROSS JOIN job ON job.text = text_match.rowid AND job.ns = ? "
-    "WHERE text_match MATCH ?"
+    "AND job.number BETWEEN ? AND ? WHERE text_match MATCH ?"
 )
 TEXTS: Final = "SELECT json_group_array(rowid) FROM text_match WHERE text_match MATCH ?"
 TEXTS_OF: Final = (

@@ -288,6 +288,8 @@ def _build_change(row: Row, old: Row | None) -> Change:
         updated=row.updated,
         born=row.born,
         seq=row.seq,
+        erred=row.error_type is not None,
+        cured=row.error_type is None and old is not None and old.error_type is not None,
     )
 
 
