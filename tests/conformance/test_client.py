@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from factories import make_data
@@ -37,7 +38,8 @@ from jetmill.errors import (
 )
 from jetmill.http import HttpClient, HttpSettings
 from jetmill.protocol.event import Event
-from jetmill.protocol.record import JobSettings, WebhookSettings
+from jetmill.protocol.record import JobSettings, TriggerSettings, WebhookSettings
+from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import Reason, State
 from jetmill.worker import JobContext, Worker, WorkerSettings
 from support.gateway import serve
@@ -339,6 +341,72 @@ async def test_events_are_published_alike_by_type_by_class_and_whole(client: Any
         await client.publish("order.paid", "x" * 300_000)
 
 
+async def test_the_jobs_that_are_declared_are_told_with_what_counts_for_them(client: AnyClient, field: Field) -> None:
+    full = JobSettings(
+        job="full",
+        generation=3,
+        uid="u-1",
+        command=["python", "-m", "shop"],
+        timeout_seconds=9.5,
+        max_retries=2,
+        jitter=False,
+        payload_schema=msgspec.Raw(b'{"type":"object","maxProperties":3}'),
+        suspend=True,
+        triggers=[TriggerSettings(event="doc.*", payload="data")],
+    )
+    await field.bus.admin.apply_job(full)
+    await field.bus.admin.apply_job(
+        JobSettings(job="wh--crm", webhook=WebhookSettings(events=["*"], url="https://a.example"))
+    )
+    told = {one.job: one for one in await client.jobs()}
+    assert sorted(told) == ["fail", "full", "greet", "wait"]
+    assert told["greet"] == JobSettings(job="greet", max_retries=0, payload_max_bytes=900_000)
+    schema = told["full"].payload_schema
+    assert schema is not None
+    assert msgspec.json.decode(schema) == {"type": "object", "maxProperties": 3}
+    assert msgspec.structs.replace(told["full"], payload_schema=None) == msgspec.structs.replace(
+        full, payload_schema=None
+    )
+
+
+async def test_events_are_handed_to_a_function_in_order_from_where_it_says(client: AnyClient) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=5)
+    heard: dict[str, list[Any]] = {"new": [], "all": [], "two": [], "time": []}
+    await client.publish("doc.made", 1)
+    subscriptions = [
+        await client.subscribe("doc.*", lambda event: heard["new"].append(event.data)),
+        await client.subscribe("*", lambda event: heard["all"].append((event.type, event.data)), start="all"),
+        await client.subscribe(
+            ["doc.made", "order.*"], lambda event: heard["two"].append(event.data), start=timedelta(minutes=5)
+        ),
+        await client.subscribe("doc.made", lambda event: heard["time"].append(event.data), start=before),
+    ]
+    for number, kind in enumerate(["doc.made", "order.made", "doc.gone"], start=2):
+        await client.publish(kind, number)
+    everything = [("doc.made", 1), ("doc.made", 2), ("order.made", 3), ("doc.gone", 4)]
+    wanted = {"new": [2, 4], "all": everything, "two": [1, 2, 3], "time": [1, 2]}
+    await eventually(lambda: heard == wanted)
+    await eventually(lambda: [one.handled for one in subscriptions] == [2, 4, 3, 2])
+    for subscription in subscriptions:
+        await subscription.stop()
+
+
+async def test_an_event_that_a_function_cannot_take_is_handed_out_again(client: AnyClient) -> None:
+    tried: list[int] = []
+
+    def take(event: Event) -> None:
+        tried.append(event.data)
+        if tried.count(event.data) < 2:
+            raise ValueError("not yet")
+
+    policy = RetryPolicy(max_retries=2, initial_delay_seconds=0.01, jitter=False)
+    async with await client.subscribe("doc.made", take, retry=policy) as subscription:
+        await client.publish("doc.made", 1)
+        await client.publish("doc.made", 2)
+        await eventually(lambda: tried == [1, 1, 2, 2])
+    assert subscription.failed == 2
+
+
 async def test_messages_are_sent_and_those_that_cannot_be_are_refused(client: AnyClient) -> None:
     await client.broadcast("news.sport", {"goal": 1})
     await client.send_to_user("ada", "hello")
@@ -376,7 +444,9 @@ async def test_filters_see_refuse_and_change_what_is_enqueued(client: AnyClient)
 def test_both_have_the_same_methods() -> None:
     """… but for schedules, which are declared where the declarations are: through the gateway."""
     own = {name for name in dir(HttpClient) if not name.startswith("_")} - {"schedule", "unschedule"}
-    assert own - {"settings"} <= {name for name in dir(Client) if not name.startswith("_")}
+    others = {name for name in dir(Client) if not name.startswith("_")}
+    assert others - own == {"connect", "events", "subjects"}, "docs/how-to/http-client.md says what is not there"
+    assert own - {"settings"} <= others
     for name in sorted(own):
         method, other = getattr(HttpClient, name), getattr(Client, name)
         assert (

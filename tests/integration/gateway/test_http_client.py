@@ -81,6 +81,30 @@ async def test_a_stream_outlives_its_gateway(nats: NatsServer) -> None:
         await asyncio.gather(following, return_exceptions=True)
 
 
+async def test_a_subscription_outlives_its_gateway_and_ends_with_its_client(nats: NatsServer) -> None:
+    port, heard = find_free_port(), list[int]()
+    settings = HttpSettings(url=f"http://127.0.0.1:{port}", namespace=NAMESPACE, patience_seconds=30)
+    async with HttpClient(settings) as client:
+        async with serve(nats.url, None, port=port):
+            subscription = await client.subscribe("leaf.*", lambda event: heard.append(event.data))
+            await client.publish("leaf.made", 1)
+            await eventually(lambda: heard == [1])
+        async with serve(nats.url, None, port=port):
+            await client.publish("leaf.made", 2)
+            await eventually(lambda: (heard, subscription.handled) == ([1, 2], 2))
+    async with serve(nats.url, None, port=port), HttpClient(settings) as another:
+        await another.publish("leaf.made", 3)
+        async with await another.subscribe("leaf.*", lambda event: heard.append(event.data), start="all"):
+            await eventually(lambda: heard == [1, 2, 1, 2, 3], what="what the closed client would have heard twice")
+
+
+async def test_a_durable_subscription_is_refused_with_what_to_use_instead() -> None:
+    async with HttpClient(HttpSettings(url="http://127.0.0.1:1")) as client:
+        with pytest.raises(InputError, match="durable") as caught:
+            await client.subscribe("doc.*", print, durable="mails")
+    assert "Webhook" in caught.value.cure
+
+
 async def test_what_is_no_gateway_is_said() -> None:
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")

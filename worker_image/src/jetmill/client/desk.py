@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import msgspec
 
@@ -14,6 +14,7 @@ from jetmill.bus.ports import Bus, SubscriptionInfo
 from jetmill.client.handling import Pattern, is_event_class, read_patterns
 from jetmill.client.option import parse_time
 from jetmill.client.subscription import (
+    BusFeed,
     DurableSubscription,
     Handle,
     LiveSubscription,
@@ -107,9 +108,9 @@ async def start_subscription(
     """Begin to hand events out."""
     if options.concurrency < 1:
         raise InputError(f"concurrency: {options.concurrency} is less than 1", field="concurrency")
-    start = await find_start(bus, options.start)
+    start = await find_start(bus.events, options.start, now=bus.link.now())
     if options.durable is None:
-        live = LiveSubscription(bus, handle, patterns=patterns, retry=options.retry, start=start)
+        live = LiveSubscription(BusFeed(bus, patterns), handle, retry=options.retry, start=start)
         live.begin()
         return live
     durable = DurableSubscription(
@@ -119,18 +120,30 @@ async def start_subscription(
     return durable
 
 
-async def find_start(bus: Bus, start: Start) -> int:
+class Kept(Protocol):
+    """Where events lie."""
+
+    async def last_seq(self) -> int:
+        """The newest sequence."""
+        ...
+
+    async def seq_at(self, time: int) -> int:
+        """The sequence of the first that was stored at a time (µs) or later."""
+        ...
+
+
+async def find_start(events: Kept, start: Start, *, now: int) -> int:
     """The sequence that is meant; InputError."""
     if isinstance(start, str) and start not in ("new", "all"):
         start = _parse_start(start)
     if start == "new":
-        return await bus.events.last_seq() + 1
+        return await events.last_seq() + 1
     if start == "all":
         return 1
     if isinstance(start, timedelta):
-        return await bus.events.seq_at(bus.link.now() - round(start.total_seconds() * 1_000_000))
+        return await events.seq_at(now - round(start.total_seconds() * 1_000_000))
     if isinstance(start, datetime):
-        return await bus.events.seq_at(round(parse_time(start, field="start").timestamp() * 1_000_000))
+        return await events.seq_at(round(parse_time(start, field="start").timestamp() * 1_000_000))
     assert isinstance(start, int)
     if start < 1:
         raise InputError(f"start: {start} is no sequence", field="start", cure="sequences count from 1")
@@ -164,21 +177,22 @@ class EventDesk:
         patterns = read_patterns(pattern)
         last = await bus.events.last_seq()
         end = last if until is None else min(last, await self._find_end(bus, until))
-        async for message in read_events(bus, patterns, start=await find_start(bus, start), until=end):
+        first = await find_start(bus.events, start, now=bus.link.now())
+        async for message in read_events(bus, patterns, start=first, until=end):
             try:
                 yield decode_event(message.data, seq=message.seq)
             except CodecError:
                 continue
 
     async def _find_end(self, bus: Bus, until: Start) -> int:
-        return until if isinstance(until, int) else await find_start(bus, until) - 1
+        return until if isinstance(until, int) else await find_start(bus.events, until, now=bus.link.now()) - 1
 
     async def follow(
         self, pattern: Pattern | Iterable[Pattern] = "*", *, start: Start = "new"
     ) -> AsyncGenerator[Event]:
         """Events as they come, from `start` on, without an end."""
         bus = await self._connect()
-        first = await find_start(bus, start)
+        first = await find_start(bus.events, start, now=bus.link.now())
         async for message in follow_events(bus, read_patterns(pattern), start=first):
             try:
                 yield decode_event(message.data, seq=message.seq)

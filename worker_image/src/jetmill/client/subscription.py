@@ -20,7 +20,7 @@ import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import structlog
 
@@ -209,16 +209,41 @@ class DurableSubscription(Subscription):
             log.warning("subscription_missing", subscription=self.name, error=str(err))
 
 
+class Feed(Protocol):
+    """Where a subscription that lives with its process has its events from."""
+
+    async def last_seq(self) -> int:
+        """The newest sequence that there is; BusError."""
+        ...
+
+    def follow(self, *, start: int) -> AsyncGenerator[EventMessage]:
+        """The events that are wanted, from a sequence on; ends when the connection was closed. BusError."""
+        ...
+
+
+class BusFeed:
+    """Events of some patterns, from the bus itself."""
+
+    def __init__(self, bus: Bus, patterns: Sequence[EventPattern]) -> None:
+        self._bus = bus
+        self._patterns = patterns
+
+    async def last_seq(self) -> int:
+        """See Feed."""
+        return await self._bus.events.last_seq()
+
+    def follow(self, *, start: int) -> AsyncGenerator[EventMessage]:
+        """See Feed."""
+        return follow_events(self._bus, self._patterns, start=start)
+
+
 class LiveSubscription(Subscription):
     """One that lives with its process."""
 
-    def __init__(
-        self, bus: Bus, handle: Handle, *, patterns: Sequence[EventPattern], retry: RetryPolicy, start: int
-    ) -> None:
+    def __init__(self, feed: Feed, handle: Handle, *, retry: RetryPolicy, start: int) -> None:
         super().__init__("")
-        self._bus = bus
+        self._feed = feed
         self._handle = handle
-        self._patterns = patterns
         self._retry = retry
         self._next = start
         self._following: asyncio.Task[None] | None = None
@@ -244,11 +269,11 @@ class LiveSubscription(Subscription):
                 log.warning("events_not_followed", error=str(err))
                 await asyncio.sleep(PAUSE_SECONDS)
                 with contextlib.suppress(BusError):
-                    if await self._bus.events.last_seq() + 1 < self._next:
+                    if await self._feed.last_seq() + 1 < self._next:
                         self._next = 1
 
     async def _follow(self) -> None:
-        async with aclosing(follow_events(self._bus, self._patterns, start=self._next)) as messages:
+        async with aclosing(self._feed.follow(start=self._next)) as messages:
             async for message in messages:
                 await self._attend(message)
                 self._next = message.seq + 1

@@ -20,13 +20,15 @@ import msgspec
 
 from jetmill.bus.ports import TraceLine
 from jetmill.client.declaration import JobHandler, Registry, default_registry
-from jetmill.client.desk import EventKeywords, make_event
+from jetmill.client.desk import EventKeywords, Start, find_start, make_event
 from jetmill.client.filter import Creation
 from jetmill.client.handle import JobHandle
+from jetmill.client.handling import Pattern, bind_handler, read_patterns, read_retry
 from jetmill.client.option import CallKeywords, CallOptions, parse_time, seconds_of
 from jetmill.client.schedule import ScheduleOptions, build_spec
 from jetmill.client.status import JobStats, JobStatus, JobSummary, Transition
 from jetmill.client.submission import Item, Payload, Target, find_target, run_filters
+from jetmill.client.subscription import LiveSubscription, Subscription
 from jetmill.errors import (
     InputError,
     JetmillError,
@@ -37,11 +39,14 @@ from jetmill.errors import (
 )
 from jetmill.http import wire
 from jetmill.http.call import Caller, Params
+from jetmill.http.event import HttpFeed
+from jetmill.http.follow import follow_topic
 from jetmill.http.settings import HttpSettings, settings_from_env
 from jetmill.protocol.event import Event, encode_event
 from jetmill.protocol.identity import make_id
 from jetmill.protocol.name import parse_job_id, parse_label
-from jetmill.protocol.record import Presence
+from jetmill.protocol.record import JobSettings, Presence
+from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import State
 
 if TYPE_CHECKING:
@@ -55,7 +60,6 @@ MAX_BYTES = 900_000
 _PAGE = 200
 _LONGEST_WAIT_SECONDS = 30
 _WAITERS = 16
-_RETRY_SECONDS = 0.5
 _SENT = ("type", "id", "source", "subject", "time", "data")
 
 
@@ -70,6 +74,7 @@ class HttpClient:
         self._caller = Caller(self.settings)
         self._seq = 0
         """The newest sequence of the ledger that this client was told."""
+        self._subscriptions: list[Subscription] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,7 +85,10 @@ class HttpClient:
         await self.close()
 
     async def close(self) -> None:
-        """Leave; what was accepted stays accepted. Idempotent."""
+        """Leave; what was accepted stays accepted, and subscriptions end. Idempotent."""
+        for subscription in self._subscriptions:
+            await subscription.stop()
+        self._subscriptions.clear()
         await self._caller.close()
 
     # --- enqueue
@@ -240,10 +248,15 @@ class HttpClient:
         breaks is taken up again. NoAnswerError if some were missed for good: begin again at another sequence.
         """
         topic = f"job:{parse_job_id(job_id)}" if job_id is not None else f"jobs:{job}" if job else "namespace"
-        async with aclosing(self._follow(topic, after=None if start is None else max(0, start - 1))) as items:
+        after = None if start is None else max(0, start - 1)
+        async with aclosing(follow_topic(self._caller, topic, after=after)) as items:
             async for item in items:
                 if job is None or item["job"] == job:
                     yield wire.build_transition(item)
+
+    async def jobs(self) -> list[JobSettings]:
+        """The Jobs that are declared in the namespace, by name; not those of Webhooks' deliveries."""
+        return [wire.build_settings(one) for one in (await self._get("settings")).get("items", [])]
 
     async def stats(self, job: str | None = None) -> list[JobStats]:
         """What waits and runs of each Job (or of one), and who works on it."""
@@ -261,7 +274,7 @@ class HttpClient:
             for one in (await self._get(f"jobs/{name}/logs", {"kind": kind})).get("items", []):
                 yield wire.build_line(one, job_id=name, kind=kind, data=one.get("data"))
             return
-        async with aclosing(self._follow(f"{kind}:{name}", after=0)) as items:
+        async with aclosing(follow_topic(self._caller, f"{kind}:{name}", after=0)) as items:
             async for item in items:
                 yield wire.build_line(item, job_id=name, kind=kind, data=item.get(kind))
 
@@ -393,6 +406,31 @@ class HttpClient:
         body |= {"extensions": dict(made.extensions)} if made.extensions else {}
         return str((await self._caller.ask("POST", "events", body=body)).body["id"])
 
+    async def subscribe(
+        self,
+        pattern: Pattern | Iterable[Pattern],
+        handler: Callable[..., Any],
+        *,
+        durable: str | None = None,
+        start: Start = "new",
+        retry: RetryPolicy | int | None = None,
+        concurrency: int = 1,
+    ) -> Subscription:
+        """Hand events to a function from now on, as `Client.subscribe`, for as long as this client lives.
+
+        InputError for a durable one: what it has handled is acknowledged to NATS, event by event.
+        """
+        if durable is not None or concurrency != 1:
+            cure = "use Client, a Job's spec.triggers, or a Webhook"
+            raise InputError("durable: no subscription can be kept over REST", field="durable", cure=cure)
+        patterns, handle = read_patterns(pattern), bind_handler(handler)
+        feed = HttpFeed(self._caller, patterns)
+        first = await find_start(feed, start, now=time.time_ns() // 1_000)
+        live = LiveSubscription(feed, handle, retry=read_retry(retry), start=first)
+        self._subscriptions.append(live)
+        live.begin()
+        return live
+
     async def _act(self, job_id: str, verb: str, *, body: Any = None, repeats: bool = True) -> Transition:
         answer = await self._caller.ask("POST", f"jobs/{parse_job_id(job_id)}/{verb}", body=body, repeats=repeats)
         self._note(answer.seq)
@@ -404,42 +442,8 @@ class HttpClient:
             raise NoAnswerError(f"GET {path}: what answered is no gateway")
         return body
 
-    async def _follow(self, topic: str, *, after: int | None) -> AsyncGenerator[dict[str, Any]]:
-        """The items of a topic; goes on where it stopped when the connection breaks."""
-        last_id = ""
-        while True:
-            params: dict[str, Any] = {"topic": topic, "after": None if last_id else after}
-            try:
-                async with self._caller.stream(
-                    "stream/sse", params=params, headers={"Last-Event-ID": last_id} if last_id else {}
-                ) as events:
-                    async for event, data, said in events:
-                        last_id = said or last_id
-                        for item in _read_frame(event, data):
-                            yield item
-            except NoAnswerError as err:
-                if isinstance(err, _MissedError):
-                    raise
-            await asyncio.sleep(_RETRY_SECONDS)
-
     def _note(self, seq: int) -> None:
         self._seq = max(self._seq, seq)
-
-
-class _MissedError(NoAnswerError):
-    """The gateway said that something was left out."""
-
-
-def _read_frame(event: str, data: str) -> list[dict[str, Any]]:
-    if event not in ("events", "gap", "ended"):
-        return []
-    frame: Mapping[str, Any] = msgspec.json.decode(data)
-    if event == "events":
-        return list(frame["items"])
-    if event == "gap":
-        span = f"after {frame.get('after')} up to {frame.get('seq')}"
-        raise _MissedError(f"what came {span} was left out: {frame.get('reason')}", cure="read the list, begin anew")
-    raise _MissedError(f"the stream ended: {frame.get('detail')}", cure="look at your rights")
 
 
 def _read_since(since: datetime | timedelta | None) -> datetime | None:

@@ -25,7 +25,7 @@ from jetmill.errors import (
     PermissionDeniedError,
     UnknownJobError,
 )
-from jetmill.protocol.record import Presence
+from jetmill.protocol.record import JobSettings, Presence
 
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 T = TypeVar("T", bound=msgspec.Struct)
@@ -61,6 +61,18 @@ def build_summary(row: Mapping[str, Any]) -> JobSummary:
 def build_stats(queue: Mapping[str, Any]) -> JobStats:
     """What waits of one Job."""
     return convert(queue, JobStats)
+
+
+def build_settings(body: Mapping[str, Any]) -> JobSettings:
+    """What counts for one Job."""
+    schema = body.get("payloadSchema")
+    bare = {key: value for key, value in body.items() if key != "payloadSchema"}
+    settings = convert(bare, JobSettings)
+    return settings if schema is None else msgspec.structs.replace(settings, payload_schema=_encode_raw(schema))
+
+
+def _encode_raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def build_presence(worker: Mapping[str, Any]) -> Presence:

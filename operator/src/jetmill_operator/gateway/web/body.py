@@ -276,6 +276,47 @@ class QueuesBody(Out, frozen=True, kw_only=True):
     """
 
 
+class TriggerBody(Out, frozen=True, kw_only=True):
+    """Which events enqueue a job."""
+
+    event: str
+    expression: str | None = None
+    payload: str
+
+
+class SettingsBody(Out, frozen=True, kw_only=True):
+    """What counts for the jobs of one Job, as it was declared; what was not is left out."""
+
+    job: str
+    generation: int
+    uid: str
+    carrier: str | None = None
+    """The Job whose workers serve this one too."""
+    handler: str | None = None
+    command: list[str] | None = None
+    concurrency: int | None = None
+    executor: str | None = None
+    timeout_seconds: float | None = None
+    lease_seconds: float
+    max_retries: int | None = None
+    initial_delay_seconds: float | None = None
+    factor: float | None = None
+    max_delay_seconds: float | None = None
+    jitter: bool | None = None
+    payload_schema: Any = None
+    payload_max_bytes: int
+    succeeded_seconds: float
+    failed_seconds: float
+    suspend: bool
+    triggers: list[TriggerBody]
+
+
+class AllSettingsBody(Out, frozen=True, kw_only=True):
+    """The Jobs of a namespace, by name."""
+
+    items: list[SettingsBody]
+
+
 class ServerBody(Out, frozen=True, kw_only=True):
     """What this gateway is."""
 

@@ -1,4 +1,4 @@
-"""Lists, groups and statistics as they go over the wire."""
+"""Lists, groups and statistics as they go over the wire, and a job of a list as streams tell it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jetmill.client.status import time_of
 from jetmill.protocol.record import Band
 from jetmill.protocol.state import Reason, State
 from jetmill_operator.gateway.projection import Bucket, Group, JobRow
+from jetmill_operator.gateway.stream.source import JobEvent, shorten_error
 from jetmill_operator.gateway.web.body import ErrorBody, Out
 
 
@@ -114,27 +115,42 @@ def build_row(row: JobRow) -> RowBody:
     if row.error_type is not None:
         error = ErrorBody(type=row.error_type, message=row.error_message or "")
     return RowBody(
-        id=row.id,
+        **_describe(row),
         namespace=row.namespace,
-        job=row.job,
-        state=row.state,
-        reason=row.reason,
-        enqueueing=row.enqueueing,
-        attempt=row.attempt,
-        crashes=row.crashes,
-        priority=row.band,
-        user=row.user,
         labels=row.labels,
-        schedule=row.schedule,
-        due=_time(row.due),
-        worker=row.worker,
-        created=_time(row.created),
-        updated=_time(row.updated),
+        created=time_of(row.created),
+        updated=time_of(row.updated),
         started=_time(row.started),
         ended=_time(row.ended),
         error=error,
-        seq=row.seq,
     )
+
+
+def build_row_event(row: JobRow) -> JobEvent:
+    """A row as its last transition, but for who caused it: that stands in the ledger alone. Pure."""
+    error = None
+    if row.error_type is not None:
+        error = shorten_error(row.error_type, row.error_message or "")
+    return JobEvent(**_describe(row), time=time_of(row.updated), labels=row.labels or None, error=error)
+
+
+def _describe(row: JobRow) -> dict[str, Any]:
+    """What lists and streams call alike."""
+    return {
+        "id": row.id,
+        "job": row.job,
+        "state": row.state,
+        "reason": row.reason,
+        "enqueueing": row.enqueueing,
+        "attempt": row.attempt,
+        "crashes": row.crashes,
+        "priority": row.band,
+        "user": row.user,
+        "schedule": row.schedule,
+        "due": _time(row.due),
+        "worker": row.worker,
+        "seq": row.seq,
+    }
 
 
 def narrow_row(row: RowBody, fields: frozenset[str]) -> RowBody:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from jetmill.client.status import time_of
 from jetmill.protocol.state import State
-from jetmill_operator.gateway.projection import JobRow, Projection
+from jetmill_operator.gateway.projection import Projection
 from jetmill_operator.gateway.stream.frame import MAX_ITEMS
 from jetmill_operator.gateway.stream.snapshot import Snapshot
-from jetmill_operator.gateway.stream.source import JobEvent, shorten_error
 from jetmill_operator.gateway.stream.topic import Kind, Topic
+from jetmill_operator.gateway.web.row import build_row_event
 
 _encoder = msgspec.json.Encoder()
 
@@ -34,28 +33,3 @@ class ProjectedSnapshots:
         standing = await self._projection.standing(namespace, job=job, state=state, limit=MAX_ITEMS)
         items = [_encoder.encode(build_row_event(row)) for row in standing.items]
         return Snapshot(items, standing.seq, standing.total)
-
-
-def build_row_event(row: JobRow) -> JobEvent:
-    """A job as its last transition, but for who caused it: that stands in the ledger alone. Pure."""
-    error = None
-    if row.error_type is not None:
-        error = shorten_error(row.error_type, row.error_message or "")
-    return JobEvent(
-        seq=row.seq,
-        id=row.id,
-        job=row.job,
-        state=row.state,
-        reason=row.reason,
-        enqueueing=row.enqueueing,
-        attempt=row.attempt,
-        crashes=row.crashes,
-        priority=row.band,
-        time=time_of(row.updated),
-        worker=row.worker,
-        due=None if row.due is None else time_of(row.due),
-        schedule=row.schedule,
-        user=row.user,
-        labels=row.labels or None,
-        error=error,
-    )

@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
 from jetmill.client.status import JobStats, time_of
 from jetmill.metric import find_version
+from jetmill.protocol.record import JobSettings
 from jetmill_operator.gateway.access.authorize import Permit
 from jetmill_operator.gateway.access.identity import Identity
-from jetmill_operator.gateway.access.right import QUEUES, SELF, SIGHT, WORKERS
+from jetmill_operator.gateway.access.right import DECLARED, QUEUES, SELF, SIGHT, WORKERS
 from jetmill_operator.gateway.projection import Flow, Percentiles
 from jetmill_operator.gateway.web.body import (
     MAX_BULK,
+    AllSettingsBody,
     LatencyBody,
     QueueBody,
     QueuesBody,
     ServerBody,
+    SettingsBody,
+    TriggerBody,
     WorkerBody,
     WorkersBody,
 )
@@ -33,6 +38,7 @@ from jetmill_operator.gateway.web.served import served_for
 Asked = Request[Any, Any, Any]
 WINDOW_SECONDS = 900
 MAX_WINDOW_SECONDS = 86_400
+_LIST_JOBS, _ = DECLARED["jobs"]
 
 
 @get("/api/v1/server", opt={"right": SELF}, tags=["server"], summary="What this gateway is")
@@ -113,6 +119,21 @@ async def list_queues(
     return Response(QueuesBody(items=items, window_seconds=window), headers=lag_headers(projection, served.namespace))
 
 
+@get("/api/v1/settings", opt={"right": _LIST_JOBS}, tags=["namespace"], summary="What counts for each Job")
+async def list_settings(request: Asked, namespace: NamespaceQuery = None) -> AllSettingsBody:  # noqa: ARG001
+    """As clients and workers have it from NATS, where `declarations` has what the cluster wants and how far that is."""
+    return AllSettingsBody(items=[build_settings(one) for one in await served_for(request).reader.jobs()])
+
+
+def build_settings(settings: JobSettings) -> SettingsBody:
+    """The settings of a Job as they go over the wire. Pure."""
+    given: dict[str, Any] = {name: getattr(settings, name) for name in SettingsBody.__struct_fields__}
+    schema = settings.payload_schema
+    given["payload_schema"] = None if schema is None else msgspec.json.decode(schema)
+    given["triggers"] = [TriggerBody(**msgspec.structs.asdict(trigger)) for trigger in settings.triggers]
+    return SettingsBody(**given)
+
+
 def _build_queue(stats: JobStats, flow: Flow | None, now: int) -> QueueBody:
     return QueueBody(
         job=stats.job,
@@ -135,4 +156,4 @@ def _build_latency(found: Percentiles | None) -> LatencyBody | None:
     return LatencyBody(count=found.count, p50=found.p50, p95=found.p95, p99=found.p99)
 
 
-HANDLERS = [get_server, list_workers, list_queues]
+HANDLERS = [get_server, list_workers, list_queues, list_settings]
