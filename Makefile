@@ -86,9 +86,16 @@ tell-fields: $(STAMP) ## The same of the tests that ran already: after `make tes
 SHORT_TIER = $(addprefix tests/cluster/test_,crd.py gitops.py lease.py refusals.py rights.py) \
 	$(addprefix tests/e2e/test_,install.py three_kinds.py upgrade.py)
 
-.PHONY: test-cluster
-test-cluster: $(VENV)/.chart ## On a real Kubernetes API: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind)
-	$(PYTEST) -m "(cluster or e2e) and not soak" $(wildcard tests/cluster tests/conformance tests/e2e) $(PYTEST_OPTIONS)
+# Tests of the API have a namespace and an operator of their own each, and wait more than they compute. What takes down
+# a part of the cluster, or has the chart's one operator for all of it, comes after them. The cluster serves both parts.
+.PHONY: test-cluster test-cluster-api test-cluster-pods
+test-cluster: test-cluster-api test-cluster-pods ## On a real Kubernetes: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind; the cluster stays)
+
+test-cluster-api: $(VENV)/.chart ## Its part without pods: the operator as a process against the API
+	$(PYTEST) -n 3 --dist worksteal -m "cluster and not (disruptive or soak)" tests/cluster tests/conformance --keep-cluster $(PYTEST_OPTIONS)
+
+test-cluster-pods: $(VENV)/.chart ## Its part with pods, and the API server killed
+	$(PYTEST) -m "(e2e or disruptive) and not soak" tests/cluster tests/e2e --keep-cluster $(PYTEST_OPTIONS)
 
 .PHONY: test-cluster-short
 test-cluster-short: $(VENV)/.chart ## The same in short: what a user sees, from install to uninstall, and the refusals of the API

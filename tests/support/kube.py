@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -101,7 +102,10 @@ def _kind_kubeconfig(request: pytest.FixtureRequest) -> Path:
                 "there is no cluster for tests: set JETMILL_TEST_KUBECONFIG, or install Docker and kind (or --kind-bin)"
             )
         option.kind_bin = found
-    return Path(request.getfixturevalue("kind_cluster").kubeconfig_path)
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / "kind.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes the first one makes the cluster
+        return Path(request.getfixturevalue("kind_cluster").kubeconfig_path)
 
 
 def _docker_works() -> bool:
