@@ -66,7 +66,7 @@ async def stage(tmp_path: Any) -> AsyncIterator[Stage]:
         nats = stack.enter_context(NatsServer.start(tmp_path / "nats"))
         bus = await connect(BusOptions(url=nats.url, namespace=NAMESPACE))
         stack.push_async_callback(bus.link.close)
-        await declare(bus, *JOBS, max_retries=0, lease_seconds=5.0)
+        await declare(bus, *JOBS, max_retries=0, lease_seconds=60.0)
         registry = Registry()
         gate, healed = asyncio.Event(), asyncio.Event()
         _declare_handlers(registry, gate, healed)

@@ -29,7 +29,7 @@ async def test_what_happens_while_the_gateway_is_away_is_shown_when_it_is_back(
     await window.see("Not connected for")
     await window.check_access()
     stage.gate.set()
-    await handle.wait(20)
+    await handle.wait(120)
     async with serve(stage.nats.url, None, **settings):
         await window.find(".title [data-state=succeeded]")
         await window.find(".live[data-state=open]")

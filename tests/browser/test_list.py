@@ -22,10 +22,10 @@ async def test_a_filter_stands_in_the_address_and_comes_back_with_it(
         await search.fill("state:queued label:tenant=acme")
         await search.press("Enter")
         await window.find(".chip", "tenant=acme")
-        assert window.page.url.partition("?")[2] == "job=send-email&state=queued&label=tenant%3Dacme"
+        await window.reach("jobs?job=send-email&state=queued&label=tenant%3Dacme")
         await window.page.reload()
         await window.find(f"#row-{mine.id}")
-        assert await window.page.locator("[role=row]").count() == 2
+        await window.count(2, "[role=row]")
         await window.page.go_back()
         await window.page.go_back()
         await window.find("[role=row]", "import-orders")

@@ -49,4 +49,4 @@ async def test_a_part_that_cannot_be_fetched_says_so_and_the_page_loaded_anew_ha
         gone = False
         await window.press("Load anew")
         await window.find("h1", "Settings")
-        assert window.page.url.endswith("/settings")
+        await window.reach("/settings")

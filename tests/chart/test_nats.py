@@ -82,7 +82,7 @@ async def operating(server: NatsServer, manifests: list[Manifest], namespace: st
     async with connected(server, namespace, **options) as bus:
         await bus.admin.apply_namespace()
         for name in (JOB, "other"):
-            await bus.admin.apply_job(make_settings(name, lease_seconds=2.0))
+            await bus.admin.apply_job(make_settings(name, lease_seconds=30.0))
         yield bus
 
 
@@ -232,7 +232,7 @@ async def test_a_dispatcher_is_refused_nothing_that_it_needs(
     }
     async with Receiver.serve() as receiver:
         webhook = make_webhook(receiver.url, secret=None, serial="subject")
-        settings = make_settings("wh--orders", lease_seconds=2.0, concurrency=4, max_retries=2, webhook=webhook)
+        settings = make_settings("wh--orders", lease_seconds=30.0, concurrency=4, max_retries=2, webhook=webhook)
         await shop.admin.apply_job(settings)
         with DispatcherProcess.start(tmp_path, environ) as process:
             await process.says("worker_started")

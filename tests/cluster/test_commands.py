@@ -52,7 +52,7 @@ def jetmill(environ: Mapping[str, str], namespace: str) -> Type:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await soon(process.communicate(), seconds=60)
+        out, err = await soon(process.communicate(), seconds=180)
         assert process.returncode is not None
         return Done(process.returncode, out.decode(), err.decode())
 

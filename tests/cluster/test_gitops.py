@@ -47,7 +47,7 @@ async def settle(process: OperatorProcess, person: Person) -> dict[str, str]:
         idle = process.measure("jetmill_workqueue_depth") + process.measure("jetmill_workqueue_running") == 0
         return idle and before == earlier
 
-    await eventually(is_still, seconds=60, what="nothing to be written any more")
+    await eventually(is_still, seconds=180, what="nothing to be written any more")
     return before
 
 
@@ -154,9 +154,9 @@ async def test_kubectl_waits_for_a_job_and_shows_at_a_glance_how_it_is(
     await person.declare()
     await person.declare("bad-job", worker={"image": "a", "podTemplate": {"spec": {"nonsense": True}}})
     await person.declare("paused", suspend=True)
-    kubectl("wait", "--for=condition=Ready", f"job.jetmill.dev/{JOB_NAME}", "--timeout=60s")
-    kubectl("wait", "--for=condition=Stalled", "job.jetmill.dev/bad-job", "--timeout=60s")
-    kubectl("wait", "--for=condition=Ready", "jmj/paused", "--timeout=60s")
+    kubectl("wait", "--for=condition=Ready", f"job.jetmill.dev/{JOB_NAME}", "--timeout=180s")
+    kubectl("wait", "--for=condition=Stalled", "job.jetmill.dev/bad-job", "--timeout=180s")
+    kubectl("wait", "--for=condition=Ready", "jmj/paused", "--timeout=180s")
     table = kubectl("get", "jmj")
     wide = kubectl("get", "jmj", "-o", "wide")
     print(f"\n{table}\n{wide}")

@@ -85,7 +85,7 @@ async def test_a_killed_leader_is_followed(start, kube, namespace) -> None:
     one.process.kill()
     died = loop.time()
     await two.says("leading")
-    print(f"\nSIGKILL to takeover: {loop.time() - died:.2f} s (3/2/0.25)")
+    print(f"\nSIGKILL to takeover: {loop.time() - died:.2f} s (9/7/0.25)")
     assert await holder(kube, namespace) == "two"
 
 
@@ -97,7 +97,7 @@ async def test_a_leader_that_is_told_to_stop_hands_over(start, kube, namespace) 
     one.process.terminate()
     told = loop.time()
     await two.says("leading")
-    print(f"\nSIGTERM to takeover: {loop.time() - told:.2f} s (3/2/0.25)")
+    print(f"\nSIGTERM to takeover: {loop.time() - told:.2f} s (9/7/0.25)")
     assert await one.end() == 0
     assert "released" in one.lines
     assert await holder(kube, namespace) == "two"

@@ -49,8 +49,8 @@ async def test_a_job_is_created_updated_suspended_and_deleted(start: Start, pers
     assert settings.suspend
     await bus.queue.publish(make_hint())
     await person.kube.delete(JOB, person.namespace, JOB_NAME)
-    await eventually(lambda: _is(person.get(), None), seconds=60)
-    await eventually(lambda: _is(person.get(DEPLOYMENT, CHILD), None), seconds=60)
+    await eventually(lambda: _is(person.get(), None), seconds=180)
+    await eventually(lambda: _is(person.get(DEPLOYMENT, CHILD), None), seconds=180)
     with pytest.raises(NotFoundError):
         await bus.queue.depth(JOB_NAME)
 
@@ -216,22 +216,22 @@ async def test_a_schedule_is_planned_suspended_and_goes_with_its_slots(start: St
     async def is_so(*wanted: object) -> bool:
         return await read() == wanted
 
-    await eventually(lambda: is_so("Scheduled", 5, 4), seconds=60)
+    await eventually(lambda: is_so("Scheduled", 5, 4), seconds=180)
     [first, *_] = await planned()
     await person.kube.patch(SCHEDULED_JOB, person.namespace, "daily", {"spec": {"suspend": True}})
-    await eventually(lambda: is_so("Suspended", 0, 0), seconds=60)
+    await eventually(lambda: is_so("Suspended", 0, 0), seconds=180)
     [stored] = await bus.ledger.plans()
     entry = await bus.ledger.read(make_slot_id(stored.uid, first.time))
     assert entry is not None
     assert entry.record.reason == "withdrawn"
     await person.kube.patch(SCHEDULED_JOB, person.namespace, "daily", {"spec": {"suspend": False}})
-    await eventually(lambda: is_so("Scheduled", 5, 4), seconds=60)
+    await eventually(lambda: is_so("Scheduled", 5, 4), seconds=180)
     await person.kube.delete(SCHEDULED_JOB, person.namespace, "daily")
 
     async def is_gone() -> bool:
         return await person.get(SCHEDULED_JOB, "daily") is None and await planned() == []
 
-    await eventually(is_gone, seconds=60)
+    await eventually(is_gone, seconds=180)
 
 
 async def test_while_nats_is_away_jobs_say_so_and_are_made_good_after(
@@ -243,7 +243,7 @@ async def test_while_nats_is_away_jobs_say_so_and_are_made_good_after(
     nats.kill()
     await person.sees("Ready", "False BusUnavailable")
     await person.declare(worker={"image": "shop:2"}, suspend=True)
-    await eventually(lambda: _is(image_of(person), "shop:2"), seconds=60)
+    await eventually(lambda: _is(image_of(person), "shop:2"), seconds=180)
     assert process.get("/readyz") == 503
     assert process.get("/livez") == 200
     nats.restart()

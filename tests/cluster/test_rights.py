@@ -127,7 +127,7 @@ class Workers:
             await asyncio.sleep(0.3)
 
     async def _serve(self, name: str) -> None:
-        await self._bus.presence.put(make_presence(f"worker-{name}", pod=name, draining=True), ttl_seconds=5)
+        await self._bus.presence.put(make_presence(f"worker-{name}", pod=name, draining=True), ttl_seconds=30)
         head = {"name": name, "namespace": self._person.namespace}
         conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": head, "status": {"conditions": conditions}}
@@ -147,7 +147,7 @@ async def live_through_everything(person: Person, bus: Bus) -> None:
         await person.observed()
         for kind in (SERVICE_ACCOUNT, BUDGET):
             await person.misses(kind)
-        await eventually(lambda: _has_fewer(person), seconds=60, what="a worker to be taken away")
+        await eventually(lambda: _has_fewer(person), seconds=180, what="a worker to be taken away")
     finally:
         workers.cancel()
         with suppress(asyncio.CancelledError):
@@ -222,7 +222,7 @@ async def test_the_clean_up_has_the_rights_that_it_uses_and_leaves_only_what_was
     assert words[0] == "jetmill"
     environ = {**os.environ, **await invite("jetmill-cleanup")}
     ran = await asyncio.create_subprocess_exec(sys.executable, "-m", *words, env=environ)
-    assert await soon(ran.wait(), seconds=60) == 0
+    assert await soon(ran.wait(), seconds=180) == 0
     compare(guarded, manifests, "jetmill-cleanup", unused=UNUSED_BY_CLEANUP)
     body = await person.get()
     assert body is not None

@@ -16,7 +16,7 @@ NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
 ONE = {"minReplicas": 1, "maxReplicas": 1}
 IMAGE = "busybox:1.35"
 """Small, and where clusters for tests have it."""
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 
 async def said_of(person: Person, reason: Reason) -> str:
@@ -112,7 +112,7 @@ async def test_without_trouble_the_pods_are_restricted_enough_for_any_namespace(
     await person.kube.patch(NAMESPACE, "", person.namespace, label)
     await start()
     await person.declare(worker={"image": "shop:1", "nodeSelector": {"no": "where"}}, scaling=ONE)
-    pods = await eventually(lambda: person.kube.list(POD), seconds=60, what="a pod to be let in")
+    pods = await eventually(lambda: person.kube.list(POD), seconds=180, what="a pod to be let in")
     assert pods[0]["metadata"]["name"].startswith(CHILD)
 
 

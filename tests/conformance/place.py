@@ -75,7 +75,7 @@ class MemoryPlace(_Connections):
         await asyncio.sleep(0)
 
     async def settle(self, bus: Bus) -> None:
-        await bus.link.room()
+        await bus.link.flush()
 
     async def fill_ledger(self, bus: Bus) -> None:
         self.world.faults.full = True
@@ -115,7 +115,7 @@ class JetStreamPlace(_Connections):
         await eventually(lambda: bus.link.now() >= end)
 
     async def settle(self, bus: Bus) -> None:
-        await bus.admin.all_settings()  # one connection is served in order: the answer says that all before was taken
+        await bus.link.flush()
         for url in self.url.split(","):
             await _is_heard_of(bus, url)
 

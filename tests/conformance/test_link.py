@@ -47,6 +47,8 @@ async def test_a_closed_bus_writes_nothing_more(bus: Bus, place: Place) -> None:
         await leaver.ledger.append(job_id, make_data(), expected=0)
     with pytest.raises(BusError):
         await leaver.ledger.read(job_id)
+    with pytest.raises(DisconnectedError):
+        await leaver.link.flush()
     assert await bus.ledger.read(job_id) is None
 
 

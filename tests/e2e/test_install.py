@@ -17,7 +17,7 @@ async def main():
     async with Client() as client:
         calls = [{"to": f"{number}@example.com", "subject": "hello"} for number in range(40)]
         handles = [await client.enqueue("send-email", call) for call in calls]
-        print(json.dumps([await handle.result(timeout=120) for handle in handles]))
+        print(json.dumps([await handle.result(timeout=240) for handle in handles]))
 
 asyncio.run(main())
 """
@@ -41,11 +41,11 @@ def test_pods_are_ready_and_nothing_was_forbidden(release: Release) -> None:
     assert "denied" not in dispatchers.lower()
 
 
-def test_the_charts_own_test_runs_a_real_job_and_leaves_nothing(release: Release) -> None:
+async def test_the_charts_own_test_runs_a_real_job_and_leaves_nothing(release: Release) -> None:
     kinds = "jobs.jetmill.dev,pods,roles,rolebindings"
     before = names(release.get(kinds))
     assert "Phase:          Succeeded" in release.helm("test", release.name)
-    assert names(release.get(kinds)) == before
+    await eventually(lambda: names(release.get(kinds)) == before, seconds=300, every_seconds=0.5, what="all to be gone")
 
 
 def test_jobs_become_ready_without_a_pod(release: Release) -> None:
@@ -69,7 +69,7 @@ def test_what_an_application_in_a_pod_enqueues_is_done(release: Release) -> None
         "spec": {"restartPolicy": "Never", "containers": [container]},
     }
     release.kubectl("apply", "-f", "-", text=json.dumps(body))
-    release.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/application", "--timeout=150s")
+    release.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/application", "--timeout=300s")
     results = json.loads(release.kubectl("logs", "application"))
     assert results == [f"orders@shop.example -> {number}@example.com: hello" for number in range(40)]
     release.kubectl("delete", "pod", "application")
@@ -89,7 +89,8 @@ def test_what_a_person_enqueues_through_a_forwarded_port_is_done(release: Releas
 async def test_workers_go_back_to_zero(release: Release) -> None:
     await eventually(
         lambda: workers(release) == dict.fromkeys(JOBS, 0) and release.get("pods") == [],
-        seconds=180,
+        seconds=300,
+        every_seconds=0.5,
         what="no worker to be left",
     )
     ready = [one["status"]["conditions"] for one in release.get("jobs.jetmill.dev")]

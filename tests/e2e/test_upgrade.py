@@ -27,7 +27,7 @@ async def test_an_upgrade_that_adds_a_namespace_restarts_no_nats(release: Releas
     try:
         await eventually(
             lambda: len(release.get("secrets", namespace=more)) == 2,
-            seconds=150,
+            seconds=300,
             what="the logins of the new namespace",
         )
         assert nats_pod() == before
@@ -38,13 +38,14 @@ async def test_an_upgrade_that_adds_a_namespace_restarts_no_nats(release: Releas
         release.kubectl("delete", "namespace", more, "--wait=false")
 
 
-def test_an_uninstall_leaves_what_keep_says_and_nothing_else(release: Release) -> None:
+async def test_an_uninstall_leaves_what_keep_says_and_nothing_else(release: Release) -> None:
     declared = names(release.get("jobs.jetmill.dev"))
     assert declared
     release.helm("uninstall", release.name, "--wait")
-    left = release.get("deployments,statefulsets,services,secrets,leases,roles,rolebindings", namespace=release.home)
-    assert names(left) == []
-    assert release.get("deployments,secrets,poddisruptionbudgets,roles,rolebindings") == []
+    ours = "deployments,statefulsets,services,secrets,leases,roles,rolebindings"
+    await eventually(lambda: names(release.get(ours, namespace=release.home)) == [], every_seconds=0.5)
+    theirs = "deployments,secrets,poddisruptionbudgets,roles,rolebindings"
+    await eventually(lambda: names(release.get(theirs)) == [], every_seconds=0.5)
     jobs = release.get("jobs.jetmill.dev")
     assert names(jobs) == declared
     assert not any(one["metadata"].get("finalizers") for one in jobs)

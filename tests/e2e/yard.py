@@ -123,7 +123,7 @@ class Yard:
             "spec": {"handler": f"handlers:{handler}", "worker": pod, **spec},
         }
         await self.apply(body)
-        await self.kubectl("wait", "--for=condition=Ready", f"jmj/{name}", "--timeout=60s")
+        await self.kubectl("wait", "--for=condition=Ready", f"jmj/{name}", "--timeout=180s")
         return name
 
     async def pods(self, job: str) -> list[dict[str, Any]]:

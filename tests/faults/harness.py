@@ -36,11 +36,11 @@ ROUNDS = int(os.environ.get("ROUNDS") or 10)
 """Kill rounds; a fifth as many of the server."""
 SERVER_ROUNDS = max(2, ROUNDS // 5)
 PHASE_ROUNDS = max(1, ROUNDS // 25)
-LEASE_SECONDS = 2.0
-READY_SECONDS = 60.0
+LEASE_SECONDS = 4.0
+READY_SECONDS = 180.0
 """How long workers may take to start where others use the machine too."""
-FINISH_SECONDS = 120.0
-HANG_SECONDS = 300
+FINISH_SECONDS = 300.0
+HANG_SECONDS = 600
 """With what its rounds add, a test that takes longer hangs. No fault depends on any of these three."""
 TESTS = Path(__file__).resolve().parent.parent
 NORMAL_JOBS = ("short", "long", "held", "threaded", "flaky")

@@ -37,7 +37,7 @@ async def _declare(bus: Bus, name: str, url: str) -> None:
         timeout_seconds=60.0,
         lease_seconds=LEASE_SECONDS,
         max_retries=100,
-        webhook=make_webhook(url, secret=None, delays=[0.2] * 100, timeout_seconds=20.0),
+        webhook=make_webhook(url, secret=None, delays=[0.2] * 100, timeout_seconds=60.0),
     )
     await bus.admin.apply_job(settings)
 
@@ -80,7 +80,7 @@ async def test_every_event_is_delivered_under_one_id_however_often_dispatchers_d
             for round_ in range(KILLS):
                 before = len(receiver.requests)
                 published += [await _publish(bus, round_ * EVENTS + number) for number in range(EVENTS)]
-                await receiver.received(before + 1, seconds=60)  # what is killed is at work, and not about to begin
+                await receiver.received(before + 1, seconds=120)  # what is killed is at work, and not about to begin
                 await pause(random_moment.uniform(0, 0.2))
                 processes.pop(0).kill()
                 processes.append(start())
@@ -96,7 +96,7 @@ async def test_every_event_is_delivered_under_one_id_however_often_dispatchers_d
                     request.id for request in receiver.requests
                 }
 
-            await eventually(all_done, seconds=120, every_seconds=0.2, what="every delivery to be done with")
+            await eventually(all_done, seconds=300, every_seconds=0.2, what="every delivery to be done with")
         assert {request.id for request in receiver.requests} == wanted
         bodies = Counter((request.id, request.body) for request in receiver.requests)
         assert len(bodies) == len(wanted), "the same id came with another body"

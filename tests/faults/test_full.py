@@ -35,10 +35,10 @@ async def _fill(field: Field) -> tuple[str, BusError]:
 async def _limit(server: NatsServer, stream: str, max_bytes: int) -> None:
     """Set the size at which a stream refuses more."""
     async with await nats.connect(server.url) as client:
-        answer = await client.request(f"$JS.API.STREAM.INFO.{stream}")
+        answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", timeout=60)
         config: dict[str, Any] = json.loads(answer.data)["config"]
         config |= {"max_bytes": max_bytes, "discard": "new"}
-        answer = await client.request(f"$JS.API.STREAM.UPDATE.{stream}", json.dumps(config).encode())
+        answer = await client.request(f"$JS.API.STREAM.UPDATE.{stream}", json.dumps(config).encode(), timeout=60)
         assert "error" not in json.loads(answer.data), answer.data
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.harness import HANG_SECONDS, PHASE_ROUNDS, ROUNDS, Field, WorkerProcess, pause, random_moment
+from faults.harness import HANG_SECONDS, NORMAL_JOBS, PHASE_ROUNDS, ROUNDS, Field, WorkerProcess, pause, random_moment
 from faults.proxy import Phase, Proxy
 from jetmill.protocol.state import State
 from support.nats import NatsServer
@@ -152,6 +152,8 @@ async def test_nothing_is_lost_when_workers_die_at_random_moments(field: Field) 
 
 
 async def test_the_run_log_tells_the_same_as_the_ledger_when_nothing_goes_wrong(field: Field) -> None:
+    for job in NORMAL_JOBS:
+        await field.declare(job, lease_seconds=600.0)  # nor does it where workers get little time
     victim, other = await _start_pair(field)
     await field.enqueue_mix()
     chains = await field.finish()

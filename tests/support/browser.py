@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from support.wait import eventually
+
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "operator/ui/node_modules/axe-core/axe.min.js"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 _WATCH = """
 window.addEventListener('securitypolicyviolation', (event) =>
   console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI));
@@ -67,6 +69,19 @@ class Window:
         found = self.page.locator(selector, **({} if text is None else {"has_text": text})).first
         await found.wait_for(timeout=WAIT_MS)
         return found
+
+    async def reach(self, address: str) -> None:
+        """Wait until the address ends so."""
+        await eventually(lambda: self.page.url.endswith(address), what=f"{address}, is {self.page.url}")
+
+    async def count(self, number: int, what: Any) -> None:
+        """Wait until a locator (or what a selector finds) is so many elements: a page is drawn when it comes to it."""
+        found = self.page.locator(what) if isinstance(what, str) else what
+
+        async def same() -> bool:
+            return bool(await found.count() == number)
+
+        await eventually(same, every_seconds=0.05, what=f"{number} of {what}, are {await found.count()}")
 
     async def press(self, name: str, *, role: str = "button", within: Any = None) -> None:
         """Press what has a name, once it can be pressed."""

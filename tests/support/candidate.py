@@ -19,7 +19,7 @@ from jetmill_operator.cluster.rest import Rest
 from jetmill_operator.reconcile.lease import Lease, Times
 from support.kube import PROBE
 
-TIMES = Times(duration_seconds=3, renew_seconds=2.0, retry_seconds=0.25)
+TIMES = Times(duration_seconds=9, renew_seconds=7.0, retry_seconds=0.25)
 
 
 async def lead(kubeconfig: str, namespace: str, identity: str) -> int:

@@ -50,7 +50,7 @@ class Person:
         found = await self.read_conditions(name)
         return {kind: f"{one['status']} {one['reason']}" for kind, one in found.items()}
 
-    async def sees(self, kind: str, wanted: str, name: str = JOB_NAME, *, seconds: float = 30) -> None:
+    async def sees(self, kind: str, wanted: str, name: str = JOB_NAME, *, seconds: float = 180) -> None:
         """Wait for a condition, said as status and reason."""
 
         async def look() -> bool:
@@ -69,7 +69,7 @@ class Person:
             seen = ((body or {}).get("status") or {}).get("observedGeneration")
             return body if body and seen == body["metadata"]["generation"] else None
 
-        found: Body = await eventually(look, seconds=60, what=f"the newest generation of {name} to be observed")
+        found: Body = await eventually(look, seconds=180, what=f"the newest generation of {name} to be observed")
         return found
 
     async def misses(self, kind: Kind, name: str = CHILD) -> None:
@@ -78,4 +78,4 @@ class Person:
         async def look() -> bool:
             return await self.get(kind, name) is None
 
-        await eventually(look, seconds=60, what=f"{kind.name} {name} to be gone")
+        await eventually(look, seconds=180, what=f"{kind.name} {name} to be gone")

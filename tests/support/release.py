@@ -92,7 +92,7 @@ class Release:
         """Declare the Jobs of examples/shop, and wait until they are ready."""
         text = (ROOT / "examples/shop/jobs.yaml").read_text().replace("jetmill/shop:dev", f"jetmill/shop:{TAG}")
         self.kubectl("apply", "-f", "-", text=text)
-        self.kubectl("wait", "--for=condition=Ready", "jmj", "--all", "--timeout=60s")
+        self.kubectl("wait", "--for=condition=Ready", "jmj", "--all", "--timeout=180s")
 
     @contextmanager
     def forwarded(self, service: str = "") -> Iterator[dict[str, str]]:
@@ -112,7 +112,7 @@ class Release:
 
     def _run(self, *command: str, text: str | None = None) -> str:
         done = subprocess.run(
-            command, env=self._environ(), input=text, capture_output=True, text=True, check=False, timeout=240
+            command, env=self._environ(), input=text, capture_output=True, text=True, check=False, timeout=600
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout
@@ -131,7 +131,7 @@ def run_cli(environ: dict[str, str], *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=360,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

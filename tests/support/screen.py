@@ -48,5 +48,6 @@ class Screen(Tally):
 async def watch(gateway: RunningGateway, token: str = "", *, query: str = "", **options: Any) -> AsyncIterator[Screen]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = gateway.url.replace("http://", "ws://") + "/api/v1/stream" + query
-    async with connect(url, additional_headers=headers | options.pop("headers", {}), **options) as socket:
+    given = {"open_timeout": 60, "ping_timeout": None} | options  # a test's own limit says for what it waited
+    async with connect(url, additional_headers=headers | given.pop("headers", {}), **given) as socket:
         yield Screen(socket)

@@ -416,6 +416,9 @@ class Link:
     async def room(self) -> None:
         return
 
+    async def flush(self) -> None:
+        return
+
     async def close(self) -> None:
         return
 

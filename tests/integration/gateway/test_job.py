@@ -15,6 +15,7 @@ from jetmill.worker.context import JobContext
 from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, TYPES
 from support.gateway import RunningGateway
 from support.nats import NatsServer
+from support.wait import eventually
 
 JOBS = "/api/v1/jobs"
 
@@ -110,7 +111,13 @@ async def test_who_prefers_to_wait_gets_the_result(gateway: RunningGateway, nats
     ):
         created = (await client.post(JOBS, json={"job": "mail", "payload": {"to": "ada"}})).json()
         result = (await client.get(f"{JOBS}/{created['id']}/result")).json()
-        logs = (await client.get(f"{JOBS}/{created['id']}/logs")).json()["items"]
+
+        async def read_logs() -> list[Any]:
+            """Lines come when they come, the result may be quicker."""
+            found: list[Any] = (await client.get(f"{JOBS}/{created['id']}/logs")).json()["items"]
+            return found
+
+        logs = await eventually(read_logs)
     assert (created["state"], created["hasResult"]) == ("succeeded", True)
     assert [(one["attempt"], one["state"]) for one in created["attempts"]] == [(1, "succeeded")]
     assert result == {"state": "succeeded", "result": "sent to ada"}
@@ -187,6 +194,12 @@ async def test_the_ledger_is_sound_after_all_that(gateway: RunningGateway, sdk: 
 @pytest.mark.parametrize("path", ["workers", "queues", "server", "access"])
 async def test_what_there_is_besides_jobs_is_shown(gateway: RunningGateway, sdk: Client, path: str) -> None:
     await sdk.enqueue("report")
+    bus = await sdk.connect()
+
+    async def is_ready() -> bool:
+        return (await bus.queue.depth("report")).ready >= 1
+
+    await eventually(is_ready)
     async with gateway.client("token-of-viewer") as client:
         body = (await client.get(f"/api/v1/{path}")).json()
     match path:

@@ -222,6 +222,7 @@ async def test_it_needs_the_actions_right_in_the_whole_namespace_and_is_audited(
                     statuses[user] = (await http.post(PATH, json=body)).status_code
             async with gateway.client("token-of-editor") as editor, gateway.client("token-of-viewer") as viewer:
                 name = (await editor.get(PATH)).json()["items"][0]["id"]
+                await ended(editor, name)
                 assert (await viewer.get(f"{PATH}/{name}")).status_code == 200
                 assert (await viewer.post(f"{PATH}/{name}/cancel")).status_code == 403
                 assert (await editor.post(f"{PATH}/{name}/cancel")).status_code == 202

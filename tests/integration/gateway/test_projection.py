@@ -92,7 +92,7 @@ async def finish(bus: Bus, job_id: str, seq: int, state: State = State.SUCCEEDED
 
 
 async def caught_up(projection: Projection, bus: Bus) -> None:
-    assert await projection.reached(namespace_of(bus), await bus.ledger.last_seq(), timeout_seconds=20)
+    assert await projection.reached(namespace_of(bus), await bus.ledger.last_seq(), timeout_seconds=60)
 
 
 async def test_who_waits_for_the_sequence_of_a_write_reads_that_write(bus: Bus, path: Path) -> None:
@@ -100,7 +100,7 @@ async def test_who_waits_for_the_sequence_of_a_write_reads_that_write(bus: Bus, 
         for _ in range(20):
             job_id, seq = await enqueue(bus)
             seq = await finish(bus, job_id, seq, State.FAILED)
-            assert await projection.reached(namespace_of(bus), seq, timeout_seconds=20)
+            assert await projection.reached(namespace_of(bus), seq, timeout_seconds=60)
             (row,) = await projection.facts(namespace_of(bus), [job_id])
             assert (row.state, row.seq, row.user, row.labels) == (State.FAILED, seq, "ada", {"a": "b"})
             assert row.ended is not None
@@ -172,7 +172,7 @@ async def test_a_record_that_cannot_be_read_is_passed_over(bus: Bus, path: Path)
         await enqueue(bus)
         await bus.ledger.append(make_job_id(), b'{"v":99}', expected=0)
         job_id, seq = await enqueue(bus)
-        assert await projection.reached(namespace_of(bus), seq, timeout_seconds=20)
+        assert await projection.reached(namespace_of(bus), seq, timeout_seconds=60)
         assert [row.id for row in await projection.facts(namespace_of(bus), [job_id])] == [job_id]
         assert await projection.count(everything(bus)) == 2
 

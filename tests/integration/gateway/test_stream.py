@@ -146,7 +146,7 @@ async def test_a_gateway_that_is_killed_loses_nobody_anything(bus: Bus, start_ga
 async def test_clients_that_die_and_clients_that_are_slow_cost_the_others_nothing(
     bus: Bus, start_gate: StartGate
 ) -> None:
-    gates = [start_gate(max_frames=8), start_gate(max_frames=8)]
+    gates = [start_gate(max_frames=8, stall_seconds=600.0, patience_seconds=600.0) for _ in range(2)]
     tallies: dict[RawSocket, Tally] = {}
     dying = [await open_raw(gate.url, tallies) for gate in gates for _ in range(10)]
     slow = [await open_raw(gate.url, tallies) for gate in gates for _ in range(3)]

@@ -48,7 +48,7 @@ async def test_what_keeps_a_job_is_named_while_it_does_and_no_longer(
         assert (await find(http, "queues/slow/why")).keys() == {"suspended", "no_worker"}
         assert (await find(http, f"jobs/{later.id}/why")).keys() == {"waiting_until", "suspended"}
         await bus.admin.apply_job(JobSettings(job="slow"))
-        await bus.presence.put(Presence(worker="w", jobs=["slow"], slots=4), ttl_seconds=60)
+        await bus.presence.put(Presence(worker="w", jobs=["slow"], slots=4), ttl_seconds=600)
 
         async def is_next() -> bool:
             return (await find(http, f"jobs/{job.id}/why")).keys() == {"next"}

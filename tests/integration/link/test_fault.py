@@ -90,7 +90,7 @@ async def test_appends_to_a_hung_server_end_by_themselves(own_stream: Any, own_s
         appender = Appender(link, options)
         own_server.send(signal.SIGSTOP)
         verdicts = await asyncio.wait_for(
-            asyncio.gather(*(appender.append(f"s.{n}", b"x") for n in range(50)), return_exceptions=True), 20
+            asyncio.gather(*(appender.append(f"s.{n}", b"x") for n in range(50)), return_exceptions=True), 60
         )
         assert {type(verdict) for verdict in verdicts} == {NoAnswerError}
         own_server.send(signal.SIGCONT)

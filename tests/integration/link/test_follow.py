@@ -185,7 +185,7 @@ async def test_it_goes_on_after_the_server_was_killed_in_the_middle(own_stream: 
         own_server.kill()
         await eventually(lambda: not link.connected)
         await asyncio.to_thread(own_server.restart)
-    await asyncio.wait_for(writing, 60)
+    await asyncio.wait_for(writing, 240)
     last = await soon(appender.append("s.end", b"x"))
     await eventually(lambda: got[-1] >= last)
     await follow.close()

@@ -234,7 +234,7 @@ async def test_the_other_end_may_hang_and_the_connection_is_given_up(own_server:
     """SIGSTOP: no reset, no FIN; only unanswered pings tell."""
     import signal
 
-    link: Link = await connect(own_server, ping_interval_seconds=0.1)
+    link: Link = await connect(own_server, ping_interval_seconds=1.0)
     own_server.send(signal.SIGSTOP)
     for _ in range(20):  # more than the socket takes: closing must not wait for it
         link.publish("t.full", b"x" * 1_000_000)

@@ -15,6 +15,7 @@ from jetmill_operator.resources.label import BORN, read_mark
 from support.declare import make_body
 from support.raw import Raw
 from support.site import CrashError, Site
+from support.wait import eventually
 
 pytestmark = pytest.mark.integration
 JOB_NAME = "send-email"
@@ -248,6 +249,11 @@ async def test_the_backlog_is_counted_while_there_is_one(site: Site) -> None:
     await site.declare(make_body())
     await site.settle()
     await site.bus.queue.publish(make_hint())
+
+    async def is_ready() -> bool:
+        return (await site.bus.queue.depth(JOB_NAME)).ready == 1
+
+    await eventually(is_ready)
     site.due.add(Key(JOB.name, site.namespace, JOB_NAME))
     await site.later(10)
     assert (await site.job())["status"]["backlog"] == {"ready": 1, "inFlight": 0, "delayed": 0}

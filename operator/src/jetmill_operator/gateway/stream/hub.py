@@ -43,6 +43,8 @@ class Hub:
 
     async def feed(self, topic: Topic) -> Feed | None:
         """The feed of a topic, begun; None for what has no sequences. BusError."""
+        if topic.kind in MESSAGE:
+            await self.letters.start()
         if topic.kind in TABLE or topic.kind in MESSAGE:
             return None
         if topic.kind in LEDGER:
@@ -64,11 +66,10 @@ class Hub:
         return found
 
     def join(self, topic: Topic, subscriber: Subscriber) -> None:
-        """Give a subscriber a topic that has no sequences."""
+        """Give a subscriber a topic that has no sequences, after `feed`."""
         if topic.kind in TABLE:
             self._tables[topic.kind].join(subscriber)
         else:
-            self.letters.start()
             self.letters.join(str(topic), subscriber)
 
     def leave(self, topic: Topic, subscriber: Subscriber) -> None:

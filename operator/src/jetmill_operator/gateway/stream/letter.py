@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import msgspec
@@ -10,7 +11,7 @@ import structlog
 
 from jetmill.bus.ports import Bus, Message
 from jetmill.client.status import time_of
-from jetmill.errors import CodecError
+from jetmill.errors import BusError, CodecError
 from jetmill.protocol.letter import decode_letter
 from jetmill_operator.gateway.stream.feed import Subscriber, Window
 from jetmill_operator.gateway.stream.frame import MAX_ITEMS, Key, build_messages
@@ -35,11 +36,13 @@ class Letters:
         self._since = 0.0
         """When the connection began, by the loop's clock."""
 
-    def start(self) -> None:
-        """Listen, once."""
+    async def start(self) -> None:
+        """Listen, once; whoever is told afterwards that he is subscribed misses nothing that is sent from then on."""
         if self._stop is None:
             self._stop = self._bus.messages.on_message(self._hear)
             self._since = self._find_since()
+        with contextlib.suppress(BusError):  # not connected: what is missed is told as a gap
+            await self._bus.link.flush()
 
     def close(self) -> None:
         """Stop."""

@@ -72,6 +72,10 @@ class JetStreamLink:
         await self._queue.room(_BACKLOG)
         await self._trunk.link.room()
 
+    async def flush(self) -> None:
+        """See the port."""
+        await self._trunk.link.flush()
+
     async def close(self) -> None:
         """See the port; answers under way are given, as far as they come within two seconds."""
         self._admin.close()

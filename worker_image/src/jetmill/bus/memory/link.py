@@ -43,6 +43,11 @@ class MemoryLink:
         """There is always room; others get a turn."""
         await asyncio.sleep(0)
 
+    async def flush(self) -> None:
+        """What was sent is heard in the next turn."""
+        self.check()
+        await self.turn()
+
     async def close(self) -> None:
         """Stop what was begun over this link; answers under way are given first."""
         await self.turn()

@@ -56,6 +56,12 @@ class Link(Protocol):
         """Wait until the write buffer has room; a bulk producer asks now and then."""
         ...
 
+    async def flush(self) -> None:
+        """Wait until the server has taken what was sent, subscriptions included; DisconnectedError, NoAnswerError. In a
+        cluster the other servers may hear of a subscription a moment later.
+        """
+        ...
+
     async def close(self) -> None:
         """Flush what is buffered, then leave; idempotent."""
         ...
