@@ -185,7 +185,7 @@ async def test_a_delay_waits_in_the_server(client: Client, bench: MemoryBench, h
 
 async def test_waiting_ends_when_the_job_does(client: Client, hand: Hand) -> None:
     handle = await client.enqueue(JOB, {})
-    waiting = asyncio.create_task(handle.result(timeout=20))
+    waiting = asyncio.create_task(handle.result(timeout=60))
     await hand.settle(await hand.start())
     assert await soon(waiting) == 42
 

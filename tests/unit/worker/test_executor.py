@@ -22,7 +22,7 @@ async def test_a_coroutine_runs_on_the_workers_loop(rig: Rig) -> None:
 
 
 async def test_a_function_runs_on_a_thread_and_many_run_at_once(rig: Rig) -> None:
-    barrier = threading.Barrier(5, timeout=10)
+    barrier = threading.Barrier(5, timeout=60)
 
     @rig.job
     def meet() -> str:
@@ -31,7 +31,7 @@ async def test_a_function_runs_on_a_thread_and_many_run_at_once(rig: Rig) -> Non
 
     await rig.start()
     handles = [await rig.client.enqueue(meet) for _ in range(5)]
-    assert [await handle.result(10) for handle in handles] == ["jetmill-handler"] * 5
+    assert [await handle.result(60) for handle in handles] == ["jetmill-handler"] * 5
 
 
 async def test_an_endless_loop_on_a_thread_times_out_and_its_thread_ends(rig: Rig) -> None:
@@ -69,7 +69,7 @@ async def test_a_thread_that_waits_in_c_is_left_alone_and_replaced(rig: Rig) -> 
 async def test_a_thread_that_looks_at_its_flag_can_end_well(rig: Rig) -> None:
     @rig.job(timeout_seconds=0.1)
     def patient(ctx: JobContext) -> str:
-        return "told" if ctx.cancelled.wait(10) else "not told"
+        return "told" if ctx.cancelled.wait(60) else "not told"
 
     await rig.start(stop_seconds=10.0)
     assert (await rig.run(patient)).result == "told"

@@ -312,7 +312,7 @@ async def test_probes_and_metrics_are_answered_on_a_port_of_their_own(rig: Rig) 
 async def _get(port: int | None, path: str) -> tuple[int, str]:
     def get() -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as err:
             with err:

@@ -40,7 +40,7 @@ class Course:
         self._expected = (len(works), asyncio.Event())
         for work in works:
             self.relay.put(work)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self._expected[1].wait()
         return [self.ended[work] for work in works]
 
