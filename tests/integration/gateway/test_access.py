@@ -306,6 +306,7 @@ async def test_without_nats_it_lives_and_is_not_ready(nats: NatsServer, reviewer
 
 
 async def test_strangers_who_fail_lock_out_nobody_who_is_known(gateway: RunningGateway) -> None:
+    gateway.parts.failures = Limiter(per_second=0.001, burst=10)
     async with gateway.client("token-of-viewer") as viewer, gateway.client("") as stranger:
         assert (await viewer.get("/api/v1/access")).status_code == 200
         statuses = [
