@@ -57,7 +57,7 @@ class Office:
     secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     async def declare(
-        self, name: str, webhook: WebhookSettings, *, uid: str = "", generation: int = 1, lease_seconds: float = 60.0
+        self, name: str, webhook: WebhookSettings, *, uid: str = "", generation: int = 1, lease_seconds: float = 600.0
     ) -> None:
         """Declare a Webhook as the operator would; returns once it is served."""
         settings = JobSettings(

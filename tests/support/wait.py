@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 25.0
+"""Less than the lease that Jobs have if they say nothing: what only a lapse brings back comes too late."""
 
 _T = TypeVar("_T")
 
