@@ -164,7 +164,7 @@ async def test_those_who_share_a_name_share_its_events(client: Client, place: Pl
             while not (one.events and two.events):
                 await publish(client, 10, first=count + 1)
                 count += 10
-        await eventually(lambda: len(one.events) + len(two.events) >= count)
+        await eventually(lambda: len(one.events) + len(two.events) >= count, seconds=180)
     assert sorted(one.numbers + two.numbers) == list(range(1, count + 1))
 
 

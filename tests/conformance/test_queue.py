@@ -208,7 +208,7 @@ async def test_two_thousand_hints_of_one_turn_all_come_once(queue: Bus, place: P
     hints = await publish(queue, 2000)
     one = Taker(queue, want=1500, ack=True)
     two = Taker(await place.connect(), want=1500, ack=True)
-    await eventually(lambda: len(one.taken) + len(two.taken) >= 2000)
+    await eventually(lambda: len(one.taken) + len(two.taken) >= 2000, seconds=180)
     assert sorted(one.ids + two.ids) == sorted(hint.id for hint in hints)
 
 

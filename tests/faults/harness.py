@@ -186,6 +186,7 @@ class Field:
         """Wait until one of these jobs has started."""
         await eventually(
             lambda: any(run[0] in ids and (by is None or run[2] == by.pid) for run in self.runs()),
+            seconds=120,
             what="the start of a job",
         )
 

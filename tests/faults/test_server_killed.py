@@ -34,7 +34,7 @@ async def _produce(field: Field, over: asyncio.Event) -> None:
 async def _accept_more(field: Field, count: int) -> None:
     """Wait until the producers were told of so many new jobs."""
     enough = len(field.accepted) + count
-    await eventually(lambda: len(field.accepted) >= enough, what="new jobs")
+    await eventually(lambda: len(field.accepted) >= enough, seconds=120, what="new jobs")
 
 
 @pytest.mark.timeout(HANG_SECONDS + 10 * SERVER_ROUNDS)

@@ -106,7 +106,9 @@ class Listener(Tally):
 
     async def reached(self, seq: int) -> None:
         """Wait until it was told everything up to a sequence."""
-        await eventually(lambda: self.cursor.get(self.topic, 0) >= seq, what=f"{seq}, stands at {self.cursor}")
+        await eventually(
+            lambda: self.cursor.get(self.topic, 0) >= seq, seconds=180, what=f"{seq}, stands at {self.cursor}"
+        )
 
     async def stop(self) -> None:
         self._task.cancel()

@@ -98,7 +98,7 @@ async def test_appends_under_way_at_a_kill_are_settled_and_followed_without_gap_
     producer = Producer(own_bus)
     runs = [asyncio.create_task(producer.run()) for _ in range(30)]
     for goal in (50, 150, 250):
-        await eventually(lambda goal=goal: len(producer.accepted) >= goal)  # type: ignore[misc]
+        await eventually(lambda goal=goal: len(producer.accepted) >= goal, seconds=180)  # type: ignore[misc]
         await kill_and_restart(own_server, own_bus)
     producer.stopping = True
     await soon(asyncio.gather(*runs))
@@ -202,7 +202,7 @@ async def test_a_cluster_that_loses_a_leader_loses_nothing_else(tmp_path: Any, o
         await bus.admin.apply_job(make_settings(), replicas=3)
         producer = Producer(bus)
         runs = [asyncio.create_task(producer.run()) for _ in range(10)]
-        await eventually(lambda: len(producer.accepted) >= 100)
+        await eventually(lambda: len(producer.accepted) >= 100, seconds=180)
         cluster.stream_leader(bus.subjects.ledger_stream).kill()
         reached = len(producer.accepted)
         await eventually(lambda: len(producer.accepted) >= reached + 100, seconds=120)

@@ -63,7 +63,7 @@ async def test_every_append_gets_a_verdict_and_what_was_acknowledged_is_found(
 
 
 async def more_than(acked: dict[str, int], goal: int) -> None:
-    await eventually(lambda: len(acked) > goal)
+    await eventually(lambda: len(acked) > goal, seconds=180)
 
 
 async def prove(link: Link, acked: dict[str, int]) -> None:

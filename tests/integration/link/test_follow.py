@@ -34,7 +34,7 @@ async def read_until(lists: AsyncIterator[list[StoredMessage]], seq: int) -> lis
 
 
 async def longer_than(got: Collection[Any], goal: int) -> None:
-    await eventually(lambda: len(got) > goal)
+    await eventually(lambda: len(got) > goal, seconds=180)
 
 
 async def test_old_messages_come_first_and_live_ones_follow(link: Link, stream: Any) -> None:

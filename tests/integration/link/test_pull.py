@@ -61,7 +61,7 @@ async def test_everything_is_delivered_once_when_each_ack_asks_for_one_more(link
 
     pull = Pull(link, queue.name, "c", take)
     pull.want(50)
-    await eventually(lambda: len(got) >= 3000)
+    await eventually(lambda: len(got) >= 3000, seconds=180)
     await link.flush()
     assert sorted(got) == list(range(3000))
     assert pull.outstanding == 50

@@ -130,7 +130,7 @@ async def test_many_jobs_in_an_applications_own_loop(field: Field) -> None:
     async with Worker(settings=WorkerSettings(connection=field.connection, jobs=("count",)), registry=registry):
         handles = await field.client.enqueue_many("count", [{"n": n} for n in range(2_000)])
         assert len(handles) == 2_000
-        await eventually(lambda: len(seen) == 2_000)
+        await eventually(lambda: len(seen) == 2_000, seconds=180)
     assert sorted(seen) == list(range(2_000))
     report = await verify(field.bus)
     assert not report.violations
