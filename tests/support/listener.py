@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from support.stream import Tally
 from support.wait import eventually
 
-_LAST_WORDS_SECONDS = 0.5
+_LAST_WORDS_SECONDS = 5.0
 TESTS = Path(__file__).parents[1]
 
 

@@ -75,7 +75,7 @@ async def _ask(port: int, name: str, kind: int) -> list[str]:
             + struct.pack(">HH", kind, 1)
         )
         transport.sendto(query)
-        data = await asyncio.wait_for(answered, 5)
+        data = await asyncio.wait_for(answered, 60)
     finally:
         transport.close()
     _, _, offset = _read_question(data)
