@@ -26,7 +26,7 @@ class Door:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        if not self._open.wait(30):
+        if not self._open.wait(120):
             self.close()
             raise AssertionError(f"no port was forwarded: {' '.join(self._command)}")
         return self
