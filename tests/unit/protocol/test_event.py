@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factories import NOON, make_call, make_entry, make_error
+from factories import NOON, make_call, make_entry, make_error, make_job_id, make_plan
 from jetmill.errors import CodecError, InvalidNameError, InvalidPayloadError, PayloadTooLargeError
 from jetmill.protocol.event import MAX_EVENT_BYTES, Event, EventPattern, decode_event, encode_event, parse_pattern
+from jetmill.protocol.plan import Slot
+from jetmill.protocol.record import Entry
+from jetmill.protocol.slot import Write, decide_slot
 from jetmill.protocol.state import Reason, State
+from jetmill.protocol.step import build_withdrawal
 from jetmill.protocol.transition import build_transition_event, is_published
 
 TIME = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
@@ -182,6 +186,29 @@ def test_payloads_and_results_stay_out() -> None:
 def test_every_state_is_an_event_type(state: State) -> None:
     event = build_transition_event(make_entry(state), None, namespace="shop")
     assert decode_event(encode_event(event)).type == f"job.{state}"
+
+
+def test_a_slot_that_its_schedule_withdrew_is_no_cancelled_job() -> None:
+    planned = make_entry(State.SCHEDULED, schedule="nightly", generation=1, due=NOON)
+    record = build_withdrawal(planned, generation=2, time=NOON, by="operator")
+    event = build_transition_event(Entry(planned.id, 2, NOON, record), None, namespace="shop")
+    assert (event.type, event.data["state"], event.data["reason"]) == ("job.withdrawn", "cancelled", "withdrawn")
+    assert build_transition_event(make_entry(State.CANCELLED), None, namespace="shop").type == "job.cancelled"
+
+
+def test_of_a_slot_that_was_withdrawn_before_it_was_planned_nothing_is_told() -> None:
+    slot = Slot(time=NOON, due=NOON)
+    plan = make_plan(since=0)
+    planned, tombstone = (
+        decide_slot(None, slot, plan, intended=one, time=NOON, by="operator") for one in (True, False)
+    )
+    assert isinstance(planned, Write)
+    assert isinstance(tombstone, Write)
+    assert is_published(Entry(make_job_id(), 1, NOON, planned.record))
+    assert not is_published(Entry(make_job_id(), 1, NOON, tombstone.record))
+    first = Entry(make_job_id(), 1, NOON, planned.record)
+    withdrawn = build_withdrawal(first, generation=2, time=NOON, by="operator")
+    assert is_published(Entry(first.id, 2, NOON, withdrawn))
 
 
 def test_deliveries_of_webhooks_make_no_events() -> None:

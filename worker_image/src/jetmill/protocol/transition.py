@@ -2,6 +2,9 @@
 
 The id is made of the job's and the record's place in the ledger, so whoever publishes it, and however often, it is the
 same event. Payloads and results stay out: who may see that a job has ended may not always see what it was about.
+
+A slot that its schedule does not intend any more is `cancelled` in the ledger, but nobody cancelled a job: who was told
+`job.scheduled` is told `job.withdrawn`.
 """
 
 from __future__ import annotations
@@ -11,15 +14,18 @@ from typing import Any
 
 from jetmill.protocol.event import Event, write_time
 from jetmill.protocol.name import is_delivery
-from jetmill.protocol.record import Call, Entry
+from jetmill.protocol.record import Call, Entry, Record
+from jetmill.protocol.state import Reason, State
 
 ERROR_CHARACTERS = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_published(entry: Entry) -> bool:
-    """Tell whether a record becomes an event; one about a delivery would make another delivery."""
-    return not is_delivery(entry.record.job)
+    """Tell whether a record becomes an event: one about a delivery would make another delivery, and of a slot that was
+    withdrawn before it was planned nobody has heard.
+    """
+    return not is_delivery(entry.record.job) and not _is_tombstone(entry.record)
 
 
 def make_transition_id(entry: Entry) -> str:
@@ -56,7 +62,7 @@ def build_transition_event(entry: Entry, call: Call | None, *, namespace: str) -
         found["error"] = {"type": record.error.type, "message": record.error.message[:ERROR_CHARACTERS]}
     return Event(
         id=make_transition_id(entry),
-        type=f"job.{record.state}",
+        type=f"job.{record.reason if _is_withdrawn(record) else record.state}",
         source=make_job_source(namespace, record.job),
         subject=entry.id,
         time=_time_of(entry.time),
@@ -64,6 +70,15 @@ def build_transition_event(entry: Entry, call: Call | None, *, namespace: str) -
         data={name: value for name, value in found.items() if value is not None},
         extensions={} if call is None or call.trace is None else {"traceparent": call.trace},
     )
+
+
+def _is_withdrawn(record: Record) -> bool:
+    return record.state is State.CANCELLED and record.reason is Reason.WITHDRAWN
+
+
+def _is_tombstone(record: Record) -> bool:
+    """A withdrawn record that follows none: those that do refer to the payload of what they withdraw."""
+    return _is_withdrawn(record) and record.payload_seq is None
 
 
 def _time_of(microseconds: int) -> datetime:
