@@ -257,6 +257,12 @@ async def test_the_list_has_what_was_just_written_the_newest_change_first(client
         await client.list(state="done")
 
 
+async def test_the_list_says_how_jobs_are_labelled(client: AnyClient) -> None:
+    await client.enqueue("greet", {"name": "a"}, labels={"team": "shop"})
+    await client.enqueue("greet", {"name": "b"})
+    assert [one.labels for one in await client.list()] == [{}, {"team": "shop"}]
+
+
 async def test_deliveries_of_webhooks_are_in_no_list_and_no_count_unless_they_are_asked_for(
     client: AnyClient, field: Field
 ) -> None:

@@ -54,7 +54,7 @@ async def test_webhooks_and_deliveries_are_listed_and_shown(office: Office, call
         [row] = await eventually(listed)
         assert (row["name"], row["circuit"], row["answer"], row["url"]) == ("orders", "closed", 500, receiver.url)
         code, out, _ = await call("deliveries", "orders", "--state", "failed")
-        assert (code, status.id in out, "exhausted" in out) == (0, True, True)
+        assert (code, status.id in out, "order.paid" in out, "exhausted" in out) == (0, True, True, True)
         code, out, _ = await call("show", status.id)
         assert (code, out.count("it answered 500")) == (0, 3)
         assert "event    order.paid" in out

@@ -65,11 +65,15 @@ def deliveries(
 
     async def command() -> None:
         from jetmill.protocol.name import name_deliveries
+        from jetmill_operator.dispatch.event import EVENT_LABEL
 
         async with connected(namespace, nats_url) as client:
             found = await client.list(job=name_deliveries(name), state=state, limit=limit or None)
-        columns = ["id", "state", "reason", "attempt", "changed", "due"]
-        rows = [[one.id, one.state, one.reason, one.attempt, age(one.changed), age(one.due)] for one in found]
+        columns = ["id", "event", "state", "reason", "attempt", "changed", "due"]
+        rows = [
+            [one.id, one.labels.get(EVENT_LABEL), one.state, one.reason, one.attempt, age(one.changed), age(one.due)]
+            for one in found
+        ]
         show(found, output, table=build_table(columns, rows))
 
     run(command)

@@ -92,6 +92,7 @@ class JobSummary(_Facts, frozen=True, kw_only=True, omit_defaults=True):
     due: datetime | None = None
     worker: str | None = None
     error: str | None = None
+    labels: dict[str, str] = {}
 
 
 class JobStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +208,10 @@ class JobTable:
 
     def __init__(self) -> None:
         self._rows: dict[str, tuple[int, Entry]] = {}
+        self._labels: dict[str, dict[str, str]] = {}
+        """Of the jobs that have any."""
+        self._known: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+        """Each of those once: most jobs share theirs with many."""
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Take entries in, in the ledger's order."""
@@ -214,6 +219,9 @@ class JobTable:
         for entry in entries:
             first = rows.get(entry.id)
             rows[entry.id] = (first[0] if first else entry.time, _lighten(entry))
+            call = entry.record.call
+            if call is not None and call.labels:
+                self._labels[entry.id] = self._known.setdefault(tuple(call.labels.items()), call.labels)
 
     def select(
         self,
@@ -234,7 +242,7 @@ class JobTable:
             and (since is None or entry.time >= since)
         ]
         rows.sort(key=lambda row: row[1].seq, reverse=True)
-        return [_build_summary(first, entry) for first, entry in rows[:limit]]
+        return [_build_summary(first, entry, self._labels.get(entry.id, {})) for first, entry in rows[:limit]]
 
 
 _LARGE = ("payload", "result", "call")
@@ -248,7 +256,7 @@ def _lighten(entry: Entry) -> Entry:
     return Entry(id=entry.id, seq=entry.seq, time=entry.time, record=light)
 
 
-def _build_summary(first: int, entry: Entry) -> JobSummary:
+def _build_summary(first: int, entry: Entry, labels: dict[str, str]) -> JobSummary:
     record = entry.record
     return JobSummary(
         id=entry.id,
@@ -262,4 +270,5 @@ def _build_summary(first: int, entry: Entry) -> JobSummary:
         due=None if record.due is None else time_of(record.due),
         worker=record.worker,
         error=None if record.error is None else f"{record.error.type}: {record.error.message}",
+        labels=labels,
     )
