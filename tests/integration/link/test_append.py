@@ -152,6 +152,22 @@ async def test_a_cancelled_future_harms_nothing(appender: Appender, stream: Any)
     assert await soon(appender.append(f"{stream.name}.0", b"x", expected=None)) > 0
 
 
+async def test_what_comes_while_dear_singles_are_under_way_goes_together(
+    link: Link, stream: Any, reader: Reader
+) -> None:
+    """One comes in each turn of the loop, so never do two leave a turn together."""
+    appender = Appender(link, AppendOptions(batch_threshold=4))
+    futures = []
+    for number in range(100):
+        futures.append(appender.append(f"{stream.name}.{number}", b"x", expected=0))
+        await asyncio.sleep(0)
+    seqs = await settle(futures)
+    assert sorted(seqs) == list(range(1, 101))  # type: ignore[type-var]
+    stored = [await reader.get_seq(stream.name, seq) for seq in range(1, 101)]
+    alone = sum(message is not None and message.header("Nats-Batch-Id") is None for message in stored)
+    assert alone < 50
+
+
 async def test_appending_after_the_close_is_an_error(appender: Appender, link: Link, stream: Any) -> None:
     await link.close()
     with pytest.raises(DisconnectedError):
