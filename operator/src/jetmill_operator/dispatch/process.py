@@ -18,6 +18,7 @@ import structlog
 from jetmill.bus.ports import Bus, Trunk
 from jetmill.errors import BusError, ConfigError, JetmillError
 from jetmill.health import HealthServer
+from jetmill.interpreter import calm_collector
 from jetmill.metric import find_version
 from jetmill_operator.cluster.ports import JOB, WEBHOOK, Cluster
 from jetmill_operator.dispatch.address import AddressPolicy
@@ -134,6 +135,7 @@ class Dispatcher:
                 office = Office(self._settings, read_from(cluster))
                 branches = Branches(trunk.open, find_namespaces(self._settings, cluster), office.hire)
                 self._health.branches, self._health.attempts = branches, office.attempts
+                calm_collector()
                 try:
                     await run_until_first_ends(branches.run(), self._stop.wait())
                 finally:
