@@ -118,8 +118,9 @@ bench-gateway: $(STAMP) ## The gateway with a million jobs, into build/bench/gat
 	cd tests && ../$(BIN)/python -m benchmarks.gateway_stream
 
 .PHONY: bench-webhook
-bench-webhook: $(STAMP) ## Webhooks: deliveries a second and what is added to each, into build/bench/webhook.json (COUNT=, RATE=, SYNC=default)
-	cd tests && ../$(BIN)/python -m benchmarks.webhook $(if $(COUNT),--count $(COUNT)) $(if $(RATE),--rate $(RATE)) $(if $(SYNC),--sync $(SYNC))
+bench-webhook: $(STAMP) ## Webhooks: deliveries a second and what is added to each, into build/bench/webhook.json (COUNT=, RATE=, CONCURRENCY=, SYNC=default)
+	cd tests && ../$(BIN)/python -m benchmarks.webhook $(if $(COUNT),--count $(COUNT)) $(if $(RATE),--rate $(RATE)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
+		$(if $(SYNC),--sync $(SYNC))
 
 .PHONY: bench-event
 bench-event: $(STAMP) ## Events: published and turned into jobs a second, beside nats-py, into build/bench/event.json (COUNT=)
