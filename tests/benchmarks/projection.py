@@ -186,6 +186,7 @@ async def ask_all(projection: Projection, count: int, rounds: int) -> list[dict[
     rows = []
     for some in names:
         timings: dict[str, list[float]] = {"list": [], "by change": [], "count": []}
+        begun = len(WORK)
         wanted = JobFilter(namespace=NAMESPACE)
         for _ in range(rounds):
             fields: dict[str, Any] = {}
@@ -195,7 +196,9 @@ async def ask_all(projection: Projection, count: int, rounds: int) -> list[dict[
             await measure(partial(projection.list, wanted), timings["list"])
             await measure(partial(projection.list, wanted, sort="-updated"), timings["by change"])
             await measure(partial(projection.count, wanted), timings["count"])
-        rows.append({"filters": " + ".join(some) or "none", "timings": timings, "plan": explain(wanted)})
+        rows.append(
+            {"filters": " + ".join(some) or "none", "timings": timings, "work": WORK[begun:], "plan": explain(wanted)}
+        )
     return rows
 
 
@@ -245,11 +248,14 @@ def report(rows: list[dict[str, Any]], groups: dict[str, list[float]]) -> dict[s
     work = percentile(WORK[: len(everything)], 0.99)
     slowest = max(worst, key=worst.__getitem__)
     within = sum(one <= GOAL_MS for one in worst.values())
+    dearest = max(rows, key=lambda row: percentile(row["work"], 0.99))
+    worked = [percentile(row["work"], 0.99) for row in rows]
     print(
         f"\nover all: p99 {percentile(everything, 0.99):.2f} ms "
         f"({work:.2f} ms of processor time, load {os.getloadavg()[0]:.1f}); "
         f"p99 of at most {GOAL_MS} ms: {within} of {len(worst)} combinations; "
-        f"the slowest: {slowest} {worst[slowest]:.2f} ms"
+        f"the slowest: {slowest} {worst[slowest]:.2f} ms; by processor time {sum(one <= GOAL_MS for one in worked)}, "
+        f"the dearest: {dearest['filters']} {max(worked):.2f} ms"
     )
     return {
         "list_p99_ms": percentile(everything, 0.99),
@@ -257,6 +263,8 @@ def report(rows: list[dict[str, Any]], groups: dict[str, list[float]]) -> dict[s
         "list_worst_p99_ms": worst[slowest],
         "combinations": len(worst),
         "combinations_within": within,
+        "combinations_within_cpu": sum(one <= GOAL_MS for one in worked),
+        "list_worst_p99_cpu_ms": max(worked),
     }
 
 
