@@ -62,7 +62,7 @@ async def test_random_specs_never_crash_a_reconcile_nor_stall_the_others(start: 
         return sum([await declare_one(person, numbers, f"job-{place % NAMES:02}") for place in places])
 
     refused = sum(await asyncio.gather(*(work() for _ in range(AT_ONCE))))
-    await eventually(lambda: _all_observed(person), seconds=180, what="the last spec of each to be looked at")
+    await eventually(lambda: _all_observed(person), seconds=240, what="the last spec of each to be looked at")
     assert not canary.done(), canary
     canary.cancel()
     crashes = process.list_crashes()

@@ -29,7 +29,7 @@ BUSY = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "n
 @pytest.fixture
 async def through(proxy: FaultProxy, namespace: str) -> AsyncIterator[KubeCluster]:
     """The cluster, seen through the proxy."""
-    async with Rest(proxy.credential(), patience_seconds=10) as rest:
+    async with Rest(proxy.credential(), patience_seconds=60) as rest:
         yield KubeCluster(rest, namespaces=(namespace,))
 
 

@@ -58,12 +58,12 @@ async def test_nats_away_for_a_minute_delays_and_loses_nothing(
     await person.misses(JOB, "kept")
     await person.sees("Ready", f"False {Reason.BUS_UNAVAILABLE}", "changed")
     for name in ("patient", "released"):
-        await person.sees("Stalled", f"True {Reason.CLEANUP_BLOCKED}", name, seconds=120)
+        await person.sees("Stalled", f"True {Reason.CLEANUP_BLOCKED}", name, seconds=240)
     said = (await person.read_conditions("released"))["Stalled"]["message"]
     assert RELEASE in said
     await person.kube.patch(JOB, person.namespace, "released", {"metadata": {"annotations": {RELEASE: "true"}}})
     await person.misses(JOB, "released")
-    await eventually(lambda: _is_gone(neighbour), seconds=120, what="the namespace to be gone")
+    await eventually(lambda: _is_gone(neighbour), seconds=240, what="the namespace to be gone")
     assert asyncio.get_running_loop().time() - killed >= AWAY_SECONDS
     assert await person.get(JOB, "patient") is not None
     nats.restart()
@@ -151,7 +151,7 @@ async def test_a_deletion_that_the_watch_never_told_is_found_by_the_sentinel(
     proxy.open.clear()
     await person.kube.delete(JOB, person.namespace, JOB_NAME)
     # A pass that was under way may have seen the deletion: then what there is to find is an object that is gone.
-    await eventually(lambda: process.ended is not None or process.find("deletion_missed"), seconds=60)
+    await eventually(lambda: process.ended is not None or process.find("deletion_missed"), seconds=240)
     failed = process.find("operator_failed")
     assert failed is None or "did not tell of" in failed["error"]
     proxy.open.set()

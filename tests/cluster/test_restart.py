@@ -68,7 +68,7 @@ async def test_a_killed_api_server_is_waited_for(tool, credential: Credential, n
             started = loop.time()
             await _until_answered(writing, kube, make("meanwhile"))
             print(f"\nthe write that was under way was answered {loop.time() - started:.1f} s after the start")
-            await eventually(lambda: any(name == "meanwhile" for _, name in told), seconds=60, what="the watch")
+            await eventually(lambda: any(name == "meanwhile" for _, name in told), seconds=240, what="the watch")
             print(f"the watch told of it {loop.time() - started:.1f} s after the start")
             assert not watch.ended.done()
         finally:
@@ -78,7 +78,7 @@ async def test_a_killed_api_server_is_waited_for(tool, credential: Credential, n
 async def _until_answered(writing: asyncio.Task[Body], kube: KubeCluster, body: Body) -> None:
     """A server that has just begun knows its own kinds before ours: to it they are not there."""
     try:
-        await soon(writing, seconds=90)
+        await soon(writing, seconds=240)
     except AbsentError:
 
         async def is_written() -> bool:
@@ -87,4 +87,4 @@ async def _until_answered(writing: asyncio.Task[Body], kube: KubeCluster, body: 
             except AbsentError:
                 return False
 
-        await eventually(is_written, seconds=60)
+        await eventually(is_written, seconds=240)

@@ -111,7 +111,7 @@ class Field:
             pods = [read_pod(body) for body in await self.pods()]
             return len(pods) == count and all(pod.ready for pod in pods)
 
-        await eventually(look, seconds=60, what=f"{count} pods to be ready")
+        await eventually(look, seconds=240, what=f"{count} pods to be ready")
         names = [body["metadata"]["name"] for body in await self.pods()]
         for gone in self.workers.keys() - names:
             self.workers.pop(gone).leave()
@@ -169,7 +169,7 @@ async def test_the_idle_go_and_the_busy_stay_though_they_are_the_youngest(
         for name in busy:
             field.workers[name].begin()
         async with field.scaling(credential, trunk):
-            await eventually(lambda: _has(field, 2), seconds=60, what="two workers to stay")
+            await eventually(lambda: _has(field, 2), seconds=240, what="two workers to stay")
             kept = await field.ready(2)
         assert sorted(kept) == sorted(busy), "and no other pod was taken in their place"
         assert not [body for body in await field.pods() if COST in body["metadata"].get("annotations", {})]
@@ -180,8 +180,8 @@ async def test_the_idle_go_and_the_busy_stay_though_they_are_the_youngest(
         field.workers[name].finish()
     loop = asyncio.get_running_loop()
     async with field.scaling(credential, trunk) as scaler:
-        await eventually(lambda: _has(field, 0), seconds=120, what="nobody to stay")
-        await eventually(lambda: scaler.resting == 1, seconds=60, what="the Job to rest")
+        await eventually(lambda: _has(field, 0), seconds=240, what="nobody to stay")
+        await eventually(lambda: scaler.resting == 1, seconds=240, what="the Job to rest")
         begun = loop.time()
         await field.bus.queue.publish(make_hint(job=NAME))
         field.bus.signals.wake(NAME)
@@ -216,15 +216,15 @@ async def test_a_rollout_holds_everybody(field: Field, credential: Credential, t
         status = (body or {}).get("status", {})
         return bool(status.get("replicas", 0) > status.get("updatedReplicas", 0) > 0)
 
-    await eventually(is_rolling, seconds=60)
+    await eventually(is_rolling, seconds=240)
     async with field.scaling(credential, trunk) as scaler:
         key = Key("Job", field.namespace, NAME)
-        await eventually(lambda: scaler.looks(key) >= 4, seconds=60, what="some looks")
+        await eventually(lambda: scaler.looks(key) >= 4, seconds=240, what="some looks")
         assert await field.replicas() == 3
         assert not any(worker.resting for worker in field.workers.values())
         mended = {"spec": {"template": {"spec": {"nodeSelector": None}}}}
         await field.kube.patch(DEPLOYMENT, field.namespace, CHILD, mended, manager="kubectl")
-        await eventually(lambda: _has(field, 2), seconds=60, what="the first to leave")
+        await eventually(lambda: _has(field, 2), seconds=240, what="the first to leave")
 
 
 async def test_the_process_wakes_a_job_and_says_why(
@@ -247,7 +247,7 @@ async def test_the_process_wakes_a_job_and_says_why(
             found = ((job or {}).get("status") or {}).get("conditions") or []
             return any((one["type"], one["status"]) == (condition, status) for one in found)
 
-        await eventually(lambda: says("ScalingActive", "True"), seconds=60)
+        await eventually(lambda: says("ScalingActive", "True"), seconds=240)
         await bus.queue.publish(make_hint(job=NAME))
         bus.signals.wake(NAME)
 
@@ -263,10 +263,15 @@ async def test_the_process_wakes_a_job_and_says_why(
             scaling = ((job or {}).get("status") or {}).get("scaling") or {}
             return scaling if scaling.get("desired") == 1 else None
 
-        scaling = await eventually(is_told, seconds=60)
+        scaling = await eventually(is_told, seconds=240)
         assert scaling["reason"] == "Woken"
         assert scaling["message"].startswith("0 → 1: 1 waiting")
-        events = [event for event in await kube.list(EVENT, namespace=namespace) if event["reason"] == "ScaledUp"]
+
+        async def find_events() -> list[Body]:
+            """Events are written when the decision is, but not with it."""
+            return [event for event in await kube.list(EVENT, namespace=namespace) if event["reason"] == "ScaledUp"]
+
+        events = await eventually(find_events)
         assert [event["message"].startswith("0 → 1: 1 waiting") for event in events] == [True]
         assert process.measure("jetmill_autoscaler_current_replicas") == 1
         assert process.measure("jetmill_autoscaler_decisions_total") == 1
