@@ -17,7 +17,7 @@ from jetmill_operator.cluster.kube import KubeCluster
 from jetmill_operator.cluster.ports import LEASE, Body, EventType, Kind
 from jetmill_operator.reconcile.watch import Watch, Watched
 from support.kube import PROBE
-from support.wait import eventually, soon
+from support.wait import PROCESS_SECONDS, eventually, soon
 
 SCRIPT = Path(__file__).parents[1] / "support" / "candidate.py"
 
@@ -36,10 +36,10 @@ class Candidate:
             self.lines.append(line.decode().strip())
 
     async def says(self, word: str) -> None:
-        await eventually(lambda: any(line.startswith(word) for line in self.lines), what=word)
+        await eventually(lambda: any(line.startswith(word) for line in self.lines), seconds=PROCESS_SECONDS, what=word)
 
     async def end(self) -> int:
-        status = await soon(self.process.wait())
+        status = await soon(self.process.wait(), seconds=PROCESS_SECONDS)
         await self._reader
         return status
 

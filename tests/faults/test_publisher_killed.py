@@ -113,6 +113,7 @@ async def test_an_events_stream_that_was_deleted_gets_what_could_not_be_publishe
 ) -> None:
     environ = {"JETMILL_NATS_URL": server.url}
     with DispatcherProcess.start(tmp_path, environ) as process:
+        await process.says("namespace_opened")
         await submit(bus, Submission(job=JOB, payload=b"{}"), by="client:test")
         await eventually(lambda: _grew(bus, 0))
         await eventually(lambda: bus.notes.read(NOTE), what="its note")

@@ -124,7 +124,7 @@ async def test_a_job_runs_although_its_producer_died_before_it_put_the_hint(fiel
         producer = await asyncio.create_subprocess_exec(sys.executable, "-m", "jetmill", *words, env={**os.environ})
         proxy.arm(Phase.ENQUEUED, producer.pid)
         await soon(proxy.hit.wait(), seconds=120)
-        await soon(producer.wait())
+        await soon(producer.wait(), seconds=120)
         await proxy.close()
         field.hit(Phase.ENQUEUED)
         field.accepted.add(job_id)

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 PATIENCE_SECONDS = 25.0
 """Less than the lease that Jobs have if they say nothing: what only a lapse brings back comes too late."""
+PROCESS_SECONDS = 120.0
+"""For what a process does first: on a machine that is busy it takes half a minute to begin."""
 
 _T = TypeVar("_T")
 

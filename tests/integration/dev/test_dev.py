@@ -8,7 +8,7 @@ import pytest
 
 from jetmill import Client, ClientSettings, JobFailedError
 from support.dev import declare, is_gone
-from support.wait import eventually, soon
+from support.wait import PROCESS_SECONDS, eventually, soon
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -50,7 +50,7 @@ async def test_a_dev_that_is_killed_leaves_no_server_and_no_workers_and_the_next
     running = await client.enqueue("wait", {"path": str(gate)})
     spinning = await client.enqueue("spin", {"path": str(gate)})
     delayed = await client.enqueue("greet", {"name": "later"}, delay=2)
-    await eventually(lambda: is_running(client, running.id))
+    await eventually(lambda: is_running(client, running.id), seconds=PROCESS_SECONDS)
     await eventually((folder / "gate.spins").exists, seconds=120)
     dev.children()
     await client.close()
@@ -78,7 +78,7 @@ async def test_a_second_dev_on_the_same_data_is_refused(start):
     first = await start()
     await first.ready()
     second = await start()
-    assert await soon(second.process.wait()) == 2
+    assert await soon(second.process.wait(), seconds=PROCESS_SECONDS) == 2
     await eventually(lambda: second.find(rf"another jetmill dev \(process {first.process.pid}\) works on"))
     await first.stop()
 
@@ -88,7 +88,7 @@ async def test_a_worker_that_crashes_is_replaced_and_its_job_taken_over(start, c
     dev = await start()
     client = await connect(await dev.ready())
     handle = await client.enqueue("wait", {"path": str(folder / "gate")})
-    await eventually(lambda: is_running(client, handle.id))
+    await eventually(lambda: is_running(client, handle.id), seconds=PROCESS_SECONDS)
     (worker,) = dev.workers()
     worker.kill()
     await dev.says("worker wait/1 was ended by SIGKILL")
@@ -131,7 +131,7 @@ async def test_changed_code_reaches_the_workers_and_broken_code_does_not(start, 
     async def is_new() -> bool:
         return bool(await (await client.enqueue("greet", {"name": "Eve"})).result(timeout=120) == "Welcome, Eve!")
 
-    await eventually(is_new)
+    await eventually(is_new, seconds=PROCESS_SECONDS)
     await client.close()
     await dev.stop()
 
@@ -192,7 +192,7 @@ async def test_a_suspended_job_waits_and_one_that_deletes_cancels_what_waits(sta
     await dev.says("Job greet changed")
     assert await handle.result(timeout=120) == "Hello, Ada!"
     manifest.write_text(good + "  suspend: true\n  deletionPolicy: Delete\n")
-    await eventually(lambda: is_suspended(client))
+    await eventually(lambda: is_suspended(client), seconds=PROCESS_SECONDS)
     waiting = await client.enqueue("greet", {"name": "Bob"})
     manifest.unlink()
     await dev.says("Job greet deleted .Delete: its waiting jobs are cancelled")
@@ -227,7 +227,7 @@ async def test_secrets_of_the_folder_are_variables_of_its_workers(start, connect
     async def is_new() -> bool:
         return bool(await (await client.enqueue("tell", {})).result(timeout=120) == "two")
 
-    await eventually(is_new)
+    await eventually(is_new, seconds=PROCESS_SECONDS)
     await client.close()
     await dev.stop()
 
@@ -293,24 +293,24 @@ async def test_jobs_in_hand_are_finished_before_dev_leaves_unless_it_is_hurried(
     dev = await start()
     client = await connect(await dev.ready())
     handle = await client.enqueue("wait", {"path": str(folder / "gate")})
-    await eventually(lambda: is_running(client, handle.id))
+    await eventually(lambda: is_running(client, handle.id), seconds=PROCESS_SECONDS)
     dev.process.send_signal(signal.SIGINT)
     await dev.says("draining the workers")
     assert dev.process.returncode is None
     (folder / "gate").write_text("")
     assert await handle.result(timeout=120) == 1
     await client.close()
-    assert await soon(dev.process.wait()) == 0
+    assert await soon(dev.process.wait(), seconds=PROCESS_SECONDS) == 0
 
     (folder / "gate").unlink()
     dev = await start()
     client = await connect(await dev.ready())
     handle = await client.enqueue("wait", {"path": str(folder / "gate")})
-    await eventually(lambda: is_running(client, handle.id))
+    await eventually(lambda: is_running(client, handle.id), seconds=PROCESS_SECONDS)
     await client.close()
     assert dev.workers()
     dev.process.send_signal(signal.SIGINT)
     await dev.says("draining the workers")
     dev.process.send_signal(signal.SIGINT)
-    assert await soon(dev.process.wait()) == 0
+    assert await soon(dev.process.wait(), seconds=PROCESS_SECONDS) == 0
     await eventually(lambda: all(map(is_gone, dev.family)))

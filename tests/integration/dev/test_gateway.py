@@ -11,7 +11,7 @@ import pytest
 
 from support.dev import Dev
 from support.nats import find_free_port
-from support.wait import eventually
+from support.wait import PROCESS_SECONDS, eventually
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Awaitable[Dev]]
@@ -24,7 +24,7 @@ async def enqueue(http: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, An
         answer = await http.post("jobs", json=body, headers={"Prefer": "wait=30"})
         return answer if answer.status_code == 201 else None
 
-    job: dict[str, Any] = (await eventually(post, what="the Job to be known")).json()
+    job: dict[str, Any] = (await eventually(post, seconds=PROCESS_SECONDS, what="the Job to be known")).json()
     return job
 
 
@@ -39,7 +39,7 @@ async def test_a_job_that_was_enqueued_over_http_runs_and_is_in_the_list(start: 
             answer = await http.get(f"jobs/{job['id']}/result", headers={"Prefer": "wait=30"})
             return answer.json().get("result")
 
-        assert await eventually(result, what="the result") == "Hello, Ada!"
+        assert await eventually(result, seconds=PROCESS_SECONDS, what="the result") == "Hello, Ada!"
         seq = (await http.get(f"jobs/{job['id']}")).json()["seq"]
         found = (await http.get("jobs", params={"after": seq, "state": "succeeded"})).json()
         assert [one["id"] for one in found["items"]] == [job["id"]]
@@ -61,7 +61,7 @@ async def test_a_job_may_be_declared_over_http_and_what_a_file_declares_is_edite
             answer = await http.get(f"jobs/{job['id']}", headers={"Prefer": "wait=30"})
             return bool(answer.json()["state"] == "succeeded")
 
-        await eventually(succeeded)
+        await eventually(succeeded, seconds=PROCESS_SECONDS)
         assert (await http.delete("declarations/jobs/greet-too")).status_code == 202
         refused = await http.delete("declarations/jobs/greet")
         assert refused.status_code == 409

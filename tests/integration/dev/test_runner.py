@@ -19,7 +19,7 @@ from jetmill_operator.dev.runner import Launch, Runner
 from jetmill_operator.dev.screen import Screen
 from jetmill_operator.policy.crew import COST, MARK
 from jetmill_operator.resources.label import build_selector
-from support.wait import eventually
+from support.wait import PROCESS_SECONDS, eventually
 
 pytestmark = pytest.mark.integration
 WAIT = """\
@@ -77,7 +77,7 @@ class Machine:
             fits = len(pods) == count and all("running" in state for state in states) and ups >= count
             return pods or [{}] if fits else None
 
-        found: list[Body] = await eventually(find, what=f"{count} pods")
+        found: list[Body] = await eventually(find, seconds=PROCESS_SECONDS, what=f"{count} pods")
         return found
 
     async def status(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ async def test_a_worker_that_crashes_again_and_again_is_seen_in_its_pod(machine:
         loops = status.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff"
         return bool(loops and status["lastState"]["terminated"]["exitCode"] == 3 and status["restartCount"] >= 2)
 
-    await eventually(find_loop)
+    await eventually(find_loop, seconds=PROCESS_SECONDS)
     assert "worker mail/1 ended with status 3; the next one in 0.5 s" in machine.said
 
 

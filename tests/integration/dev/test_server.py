@@ -16,7 +16,7 @@ from jetmill_operator.dev.server import HOST, DevServer, is_free
 from jetmill_operator.dev.tether import build_command
 from support.dev import is_gone
 from support.nats import find_free_port
-from support.wait import eventually, soon
+from support.wait import PROCESS_SECONDS, eventually, soon
 
 pytestmark = pytest.mark.integration
 
@@ -160,9 +160,11 @@ async def test_what_is_tethered_dies_with_its_parent_even_by_sigkill(tmp_path, w
         sys.executable, "-c", PARENT, way, str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
-    child = psutil.Process(int(await soon(parent.stdout.readline())))
+    child = psutil.Process(int(await soon(parent.stdout.readline(), seconds=PROCESS_SECONDS)))
     try:
-        await eventually(lambda: "time.sleep(600)" in " ".join(child.cmdline()), what="the program itself")
+        await eventually(
+            lambda: "time.sleep(600)" in " ".join(child.cmdline()), seconds=PROCESS_SECONDS, what="the program itself"
+        )
         parent.kill()
         await parent.wait()
         await eventually(lambda: is_gone(child))
@@ -175,4 +177,4 @@ async def test_a_tether_to_a_parent_that_is_gone_already_ends_at_once():
     command = build_command([sys.executable, "-c", "import time; time.sleep(600)"], sign=signal.SIGTERM)
     command[command.index("-S") + 3] = "1"  # not our process id
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
-    assert await soon(process.wait()) == 128 + signal.SIGTERM
+    assert await soon(process.wait(), seconds=PROCESS_SECONDS) == 128 + signal.SIGTERM

@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from support.nats import NatsServer
-from support.wait import eventually, soon
+from support.wait import PROCESS_SECONDS, eventually, soon
 
 COMMAND = (sys.executable, "-m", "jetmill", "gateway")
 
@@ -39,7 +39,9 @@ class Process:
         return next((line for line in self.lines if line["msg"] == name), None)
 
     async def url(self) -> str:
-        line = await eventually(lambda: self.said("gateway_started"), what="the gateway to listen")
+        line = await eventually(
+            lambda: self.said("gateway_started"), seconds=PROCESS_SECONDS, what="the gateway to listen"
+        )
         return f"http://127.0.0.1:{line['port']}"
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -48,7 +50,7 @@ class Process:
         return await self.wait()
 
     async def wait(self) -> int:
-        status = await soon(self._process.wait())
+        status = await soon(self._process.wait(), seconds=PROCESS_SECONDS)
         await soon(self._reading)
         return status
 
@@ -78,7 +80,7 @@ async def test_it_serves_until_it_is_told_to_stop(nats: NatsServer) -> None:
         async def is_ready() -> bool:
             return (await get(f"{url}/readyz")).status_code == 200
 
-        await eventually(is_ready, what="the gateway to be ready")
+        await eventually(is_ready, seconds=PROCESS_SECONDS, what="the gateway to be ready")
         body = (await get(f"{url}/api/v1/server")).json()
         assert (body["namespaces"], body["auth"], body["connected"]) == (["shop"], "none", True)
         assert await process.end() == 0
@@ -106,7 +108,7 @@ async def test_it_lives_before_nats_does_and_serves_when_it_comes(tmp_path: Path
             async def is_ready() -> bool:
                 return (await get(f"{url}/readyz")).status_code == 200
 
-            await eventually(is_ready, what="the gateway to be ready")
+            await eventually(is_ready, seconds=PROCESS_SECONDS, what="the gateway to be ready")
             assert (await get(f"{url}/api/v1/server")).json()["connected"]
             assert await process.end(signal.SIGINT) == 0
     finally:

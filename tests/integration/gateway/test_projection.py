@@ -23,7 +23,7 @@ from jetmill.protocol.state import Reason, State
 from jetmill_operator.gateway.projection import Ingest, JobFilter, Projection
 from jetmill_operator.gateway.projection.compare import compare
 from support.nats import NatsServer
-from support.wait import eventually, soon
+from support.wait import PROCESS_SECONDS, eventually, soon
 
 
 @pytest.fixture(scope="module")
@@ -348,9 +348,9 @@ async def test_killed_in_the_middle_it_loses_and_repeats_nothing(
         command = [sys.executable, "-c", INGEST, shared_server.url, namespace_of(bus), str(path)]
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
         assert process.stdout is not None
-        seqs.append(int(await soon(process.stdout.readline())))  # where it goes on
+        seqs.append(int(await soon(process.stdout.readline(), seconds=PROCESS_SECONDS)))  # where it goes on
         if seqs[-1] < 5_000:
-            seqs.append(int(await soon(process.stdout.readline())))
+            seqs.append(int(await soon(process.stdout.readline(), seconds=PROCESS_SECONDS)))
         process.kill()  # the next batch is on its way
         await process.wait()
     assert seqs == sorted(seqs)

@@ -22,7 +22,7 @@ from jetmill.client.settings import ClientSettings
 from jetmill.protocol.record import JobSettings
 from support.nats import NatsServer
 from support.skew import skew_clock
-from support.wait import eventually
+from support.wait import PROCESS_SECONDS, eventually
 
 HERE = Path(__file__).parent
 
@@ -92,7 +92,7 @@ class Field:
         self.stack.push_async_callback(process.wait)
         self.stack.callback(worker.kill)
         if wait:
-            await eventually(lambda: self._has_another(before), what="the worker's presence")
+            await eventually(lambda: self._has_another(before), seconds=PROCESS_SECONDS, what="the worker's presence")
         return worker
 
     async def _has_another(self, before: set[str]) -> bool:
@@ -101,7 +101,7 @@ class Field:
     async def wait_for_file(self, name: str) -> str:
         """What a handler wrote, once it did."""
         path = self.folder / name
-        await eventually(path.exists, what=f"the handler's {name}")
+        await eventually(path.exists, seconds=PROCESS_SECONDS, what=f"the handler's {name}")
         return path.read_text()
 
 
