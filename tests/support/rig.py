@@ -17,7 +17,7 @@ from jetmill.client.settings import ClientSettings
 from jetmill.client.status import JobStatus
 from jetmill.protocol.record import JobSettings
 from jetmill.worker import Worker, WorkerSettings
-from support.wait import soon
+from support.wait import PROCESS_SECONDS, soon
 
 
 class Rig:
@@ -67,7 +67,7 @@ class Rig:
     async def run(self, target: JobHandler[..., Any] | str, payload: Any = None, **options: Any) -> JobStatus:
         """Enqueue a job and wait for its end."""
         handle = await self.client.enqueue(target, payload, **options)
-        await soon(handle.wait())
+        await soon(handle.wait(), seconds=PROCESS_SECONDS)
         return await handle.status()
 
 

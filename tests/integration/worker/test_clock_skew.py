@@ -43,7 +43,7 @@ async def prove(field: Field, *handles: JobHandle) -> list[list[Entry]]:
     """Each job has succeeded, after its time, and every start in the ledger was one start of its handler."""
     chains = []
     for handle in handles:
-        await soon(handle.wait())
+        await soon(handle.wait(), seconds=120)
         chain = await field.bus.ledger.read_chain(handle.id)
         assert chain[-1].record.state is State.SUCCEEDED
         for before, entry in pairwise(chain):

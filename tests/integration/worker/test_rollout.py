@@ -56,7 +56,7 @@ async def enqueue(field: Field, count: int) -> list[JobHandle]:
 
 async def ends(handles: list[JobHandle]) -> set[str]:
     """The results, when all are there: each job succeeded at its first attempt, with no record more than that takes."""
-    results = await soon(asyncio.gather(*(handle.result() for handle in handles)))
+    results = await soon(asyncio.gather(*(handle.result() for handle in handles)), seconds=120)
     for status in await asyncio.gather(*(handle.status() for handle in handles)):
         assert (status.state, status.attempt, status.crashes) == (State.SUCCEEDED, 1, 0)
         assert [step.state for step in status.history] == [State.QUEUED, State.RUNNING, State.SUCCEEDED]

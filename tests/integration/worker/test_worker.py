@@ -72,7 +72,7 @@ async def test_a_job_of_a_killed_worker_is_taken_over(field: Field) -> None:
     await field.spawn("gated")
     first.send(signal.SIGKILL)
     (field.folder / "go").touch()
-    taker = await soon(handle.result())
+    taker = await soon(handle.result(), seconds=120)
     assert taker != name
     status = await handle.status()
     assert (status.attempt, status.crashes) == (1, 1)
@@ -89,8 +89,8 @@ async def test_a_job_that_kills_its_workers_is_poison_and_others_go_on(field: Fi
         await worker.wait()
     await field.spawn("deadly", "noop")
     noop = await field.client.enqueue("noop")
-    await soon(noop.wait())
-    await soon(handle.wait())
+    await soon(noop.wait(), seconds=120)
+    await soon(handle.wait(), seconds=120)
     status = await handle.status()
     assert (status.state, status.reason, status.crashes) == (State.FAILED, Reason.POISON, 3)
 
@@ -101,7 +101,7 @@ async def test_a_handler_that_blocks_the_loop_for_longer_than_its_lease_keeps_it
     await field.spawn("blocking")
     handle = await field.client.enqueue("blocking", {"seconds": 9.0})
     name = await field.wait_for_file("started")
-    assert await soon(handle.result()) == name
+    assert await soon(handle.result(), seconds=120) == name
     status = await handle.status()
     assert (status.attempt, status.crashes) == (1, 0)
     assert len(await field.bus.ledger.read_chain(handle.id)) == 3
