@@ -91,7 +91,7 @@ async def test_a_thousand_jobs_converge_rest_and_cost_no_write_on_a_restart(
     first = await start(wait=False, **behind)
     await first.says("operator_leading")
     begun = loop.time()
-    await eventually(lambda: _all_ready(person), seconds=1500, what="all to be ready")
+    await eventually(lambda: _all_ready(person, first), seconds=1500, what="all to be ready")
     note_figure(f"{JOBS} Jobs, declared before the operator started: all ready after {loop.time() - begun:.0f} s")
     await settle(first, runs=JOBS)
     usage = Usage.of(first)
@@ -126,7 +126,8 @@ async def test_a_thousand_jobs_converge_rest_and_cost_no_write_on_a_restart(
     assert await read_versions(person) == before
 
 
-async def _all_ready(person: Person) -> bool:
+async def _all_ready(person: Person, operator: OperatorProcess) -> bool:
+    assert operator.ended is None, operator.log
     await asyncio.sleep(1)
     return await count_ready(person) == JOBS
 
