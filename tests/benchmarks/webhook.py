@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--concurrency", type=int, default=50, help="of the Webhook")
+    parser.add_argument("--concurrency", type=int, default=200, help="of the Webhook")
     parser.add_argument("--sync", choices=["always", "default"], default="always", help="when nats-server syncs")
     given = parser.parse_args()
     figures = asyncio.run(measure(given))
