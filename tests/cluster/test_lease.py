@@ -107,7 +107,11 @@ async def test_a_leader_that_is_told_to_stop_hands_over(start, kube, namespace) 
 async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(
     start, credential, namespace, number: int
 ) -> None:
-    """Row 4b: SIGSTOP past the lease, in the middle of writing as fast as it can."""
+    """Row 4b: SIGSTOP past the lease, in the middle of writing as fast as it can.
+
+    It may be stopped between its last look at the lease and the bytes that leave next: that one write nobody but the
+    API server can refuse (test_fence.py). No other one follows.
+    """
     writers: list[str] = []
 
     def note(_kind: Kind, event: EventType, body: Body) -> None:
@@ -127,7 +131,7 @@ async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(
         assert await one.end() == 1
         seen = len(writers)
         await eventually(lambda: len(writers) > seen + 10)
-        assert set(writers[writers.index("two") :]) == {"two"}
+        assert writers[writers.index("two") :].count("one") <= 1
         assert two.process.returncode is None
     finally:
         await watch.stop()

@@ -21,9 +21,11 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -32,6 +34,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import kopf
 import msgspec
+from aiohttp import AddrInfoType
 
 from jetmill.errors import JetmillError
 from jetmill_operator.cluster.credential import Credential
@@ -59,7 +62,7 @@ INACTIVITY_SECONDS = 70.0
 REQUEST_SECONDS = 30
 PAGE = 500
 _STOP_SECONDS = 10.0
-_CLOSING_SECONDS = 0.1
+_CLOSING_LOOKS = 200
 """What TLS connections take to close, after aiohttp has let go of them."""
 
 
@@ -110,6 +113,7 @@ class Watch:
         self._main = asyncio.get_running_loop()
         self._memory = {watched.kind: Memory(quiet=watched.quiet) for watched in self._watched}
         self._heard: dict[str, float] = {}
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._paths = frozenset(self._list_paths())
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -176,14 +180,14 @@ class Watch:
             error = err
         with contextlib.suppress(RuntimeError):  # the main loop has ended
             self._main.call_soon_threadsafe(self._finish, error)
-        _abandon(loop)
+        _abandon(loop, self._sockets)
 
     async def _operate(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         if self._stopping:
             return
         ours = asyncio.all_tasks()
-        async with _session(self._credential, self._listen) as session:
+        async with _session(self._credential, self._listen, self._sockets) as session:
             tasks = await kopf.spawn_tasks(
                 registry=self._register(session),
                 settings=self._configure(),
@@ -296,8 +300,19 @@ def _essence(body: Body) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def _session(credential: Credential, listen: Callable[[str], None]) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open what kopf asks the API server with: our credentials, fresh for each request, and an ear on its streams."""
+async def _session(
+    credential: Credential, listen: Callable[[str], None], sockets: weakref.WeakSet[socket.socket]
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open what kopf asks the API server with: our credentials, fresh for each request, and an ear on its streams.
+
+    `sockets` gets each one that is opened.
+    """
+
+    def open_socket(address: AddrInfoType) -> socket.socket:
+        family, kind, protocol, *_ = address
+        opened = socket.socket(family, kind, protocol)
+        sockets.add(opened)
+        return opened
 
     class Response(aiohttp.ClientResponse):
         async def start(self, connection: Any) -> aiohttp.ClientResponse:
@@ -316,7 +331,7 @@ async def _session(credential: Credential, listen: Callable[[str], None]) -> Asy
     access = credential.access
     verify: ssl.SSLContext | bool = access.ssl_context() if access.server.startswith("https") else True
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=verify),
+        connector=aiohttp.TCPConnector(limit=0, ssl=verify, socket_factory=open_socket),
         response_class=Response,
         middlewares=(authorize,),
         proxy=access.proxy,
@@ -325,14 +340,24 @@ async def _session(credential: Credential, listen: Callable[[str], None]) -> Asy
         yield session
 
 
-def _abandon(loop: asyncio.AbstractEventLoop) -> None:
-    """End a loop, whatever may still be in it: what does not heed its cancellation within a second is left behind."""
+def _abandon(loop: asyncio.AbstractEventLoop, sockets: weakref.WeakSet[socket.socket]) -> None:
+    """End a loop, whatever may still be in it: what does not heed its cancellation within a second is left behind.
+
+    A connection that was being made when the session closed takes leave of the server, which may take its time.
+    """
+
+    async def close() -> None:
+        for _ in range(_CLOSING_LOOKS):
+            if all(one.fileno() == -1 for one in sockets):
+                break
+            await asyncio.sleep(0.01)
+
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
     if tasks:
         loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
-    loop.run_until_complete(asyncio.sleep(_CLOSING_SECONDS))
+    loop.run_until_complete(close())
     loop.set_exception_handler(lambda *_: None)  # nobody has to hear of what was left
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
