@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.pace import LARGE_BATCH, Pace
 from jetmill.bus.jetstream.read import Reader
 from jetmill.errors import BusError, DisconnectedError, NotFoundError, RefusedError
-from support.nats import NatsServer
 from support.wait import soon
 
 pytestmark = pytest.mark.integration
@@ -152,26 +150,6 @@ async def test_a_cancelled_future_harms_nothing(appender: Appender, stream: Any)
     verdicts = await settle(futures)
     assert all(isinstance(verdict, int) for verdict in verdicts[1::2])
     assert await soon(appender.append(f"{stream.name}.0", b"x", expected=None)) > 0
-
-
-async def test_what_comes_while_dear_singles_are_under_way_goes_together(
-    shared_server: NatsServer, link: Link, stream: Any, reader: Reader
-) -> None:
-    """One comes in each turn of the loop, so never do two leave a turn together; the server answers none meanwhile."""
-    appender = Appender(link, AppendOptions(batch_threshold=4))
-    futures = []
-    shared_server.send(signal.SIGSTOP)
-    try:
-        for number in range(100):
-            futures.append(appender.append(f"{stream.name}.{number}", b"x", expected=0))
-            await asyncio.sleep(0)
-    finally:
-        shared_server.send(signal.SIGCONT)
-    seqs = await settle(futures)
-    assert sorted(seqs) == list(range(1, 101))  # type: ignore[type-var]
-    stored = [await reader.get_seq(stream.name, seq) for seq in range(1, 101)]
-    alone = sum(message is not None and message.header("Nats-Batch-Id") is None for message in stored)
-    assert alone < 20
 
 
 async def test_appending_after_the_close_is_an_error(appender: Appender, link: Link, stream: Any) -> None:

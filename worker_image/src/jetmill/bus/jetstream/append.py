@@ -1,13 +1,12 @@
 """Appends to one stream: pipelined, and grouped into atomic batches when they pile up.
 
 An append alone leaves in the same turn of the loop. While appends come faster than the server answers, they wait here
-until there are enough for an atomic batch (ADR-50), which costs the server one sync for all of them. Where a single is
-dear (it costs a sync), few are under way at once, and none beside a batch: what has left cannot be grouped any more.
+until there are enough for an atomic batch (ADR-50), which costs the server one sync for all of them:
 
     append ──▶ queue ──┬─ few waiting ──────▶ single ──▶ its own verdict
                        └─ many waiting ─────▶ batch ──┬─ committed: sequences count back from the last
                                  ▲                    ├─ refused: nothing stored, each again as a single
-                                 └─ one or a few      └─ unanswered: nobody knows, every member NoAnswerError
+                                 └─ a few in flight   └─ unanswered: nobody knows, every member NoAnswerError
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import msgspec
 
 from jetmill.bus.jetstream import wire
 from jetmill.bus.jetstream.link import Call, Link
-from jetmill.bus.jetstream.pace import LARGE_BATCH, Pace
+from jetmill.bus.jetstream.pace import Pace
 from jetmill.errors import BusError, DisconnectedError, NoAnswerError
 
 _BATCH_BYTES = 4 << 20
@@ -212,32 +211,22 @@ class Appender:
         options = self._options
         self._pace.observe(self.link.loop.time(), ended=self._ended, in_flight=0 if self._batches else self._singles)
         self._ended = 0
-        while self._alone and self._singles < options.singles_in_flight:
+        singles_in_flight = options.singles_in_flight
+        while self._alone and self._singles < singles_in_flight:
             self._send_single(self._alone.popleft())
         queue = self._queue
         while queue:
             if self._atomic and len(queue) >= self._pace.threshold:
-                if self._batches >= self._find_batch_window(len(queue)):
+                if self._batches >= options.batches_in_flight:
                     break  # meanwhile the next batch grows
                 self._send_batch(self._take_members())
-            elif self._singles < self._find_single_window():
+            elif self._singles < singles_in_flight:
                 self._send_single(queue.popleft())
             else:
                 break
         self.link.client.flush_now()
         if self._waiters:
             self._release_waiters()
-
-    def _find_batch_window(self, waiting: int) -> int:
-        """How many batches may be under way for another to leave: small ones queue up at the server for nothing."""
-        return self._options.batches_in_flight if waiting >= LARGE_BATCH else 1
-
-    def _find_single_window(self) -> int:
-        """How many singles may be under way for another to leave."""
-        limit = self._options.singles_in_flight
-        if not self._atomic or not self._pace.dear:
-            return limit
-        return 0 if self._batches else min(limit, self._pace.threshold)
 
     def _send_single(self, single: _Single) -> None:
         self._singles += 1

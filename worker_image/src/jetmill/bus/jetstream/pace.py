@@ -36,11 +36,6 @@ class Pace:
         self.single_us: float | None = None
         self.threshold = LARGE_BATCH if fixed is None else fixed
 
-    @property
-    def dear(self) -> bool:
-        """Singles cost so much that small batches pay."""
-        return self.threshold < LARGE_BATCH
-
     def observe(self, now: float, *, ended: int, in_flight: int) -> None:
         """Take note at `now` (seconds) of singles that ended since the last note; `in_flight` are still on the way."""
         if self._fixed is not None:
