@@ -12,45 +12,8 @@ from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill.protocol.record import WebhookSettings
-from jetmill_operator.gateway.access.identity import Identity
-from jetmill_operator.gateway.access.right import PLURALS
-from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, declare, serve
+from support.gateway import NAMESPACE, RunningGateway, TableReviewer, declare, make_reviewer, serve
 from support.nats import NatsServer
-
-READS = (
-    "get jobs/runs",
-    "list jobs/runs",
-    "watch jobs/runs",
-    "list jobs/workers",
-    "list jobs/queues",
-    "get jobs/logs",
-    "watch jobs/events",
-    "list jobs/events",
-    "list jobs/subscriptions",
-    "watch jobs/messages",
-    "list webhooks/deliveries",
-    "get webhooks/deliveries",
-)
-WRITES = (
-    "create jobs/runs",
-    "create jobs/cancel",
-    "create jobs/retry",
-    "create jobs/discard",
-    "create jobs/reschedule",
-    "create jobs/messages",
-    "create jobs/events",
-    "update jobs/subscriptions",
-    "delete jobs/subscriptions",
-    "create scheduledjobs/trigger",
-    "create webhooks/redeliver",
-    "create webhooks/recover",
-    "create webhooks/test",
-    "create webhooks/enable",
-)
-SECRETS = ("get jobs/payload", "get jobs/result")
-DECLARATIONS = tuple(
-    f"{verb} {plural}" for plural in PLURALS for verb in ("list", "get", "create", "update", "patch", "delete")
-)
 
 
 @pytest.fixture(scope="session")
@@ -86,17 +49,7 @@ def sdk(bus: Bus) -> Client:
 
 @pytest.fixture
 def reviewer() -> TableReviewer:
-    """A viewer, an editor, somebody of another namespace, one who may only mail, an administrator."""
-    reviewer = TableReviewer()
-    for name in ("viewer", "editor", "stranger", "mailer", "admin", "nobody"):
-        reviewer.tokens[f"token-of-{name}"] = Identity(name=name, groups=("system:authenticated",))
-    reviewer.allow("viewer", *READS)
-    reviewer.allow("editor", *READS, *WRITES)
-    reviewer.allow("stranger", *READS, *WRITES, *SECRETS, namespace=OTHER)
-    reviewer.allow("mailer", *READS, *WRITES, *SECRETS, *DECLARATIONS, job="mail")
-    for namespace in (NAMESPACE, OTHER):
-        reviewer.allow("admin", *READS, *WRITES, *SECRETS, *DECLARATIONS, namespace=namespace)
-    return reviewer
+    return make_reviewer()
 
 
 @pytest.fixture

@@ -1,23 +1,31 @@
-"""Who gets in where: every route that there is, by everybody that there may be, made from the table of routes."""
+"""Who gets in where: every route that there is, by everybody that there may be, made from the table of routes.
+
+One gateway answers all of them: what it keeps of one request for another is what the reviewer said, and nothing changes
+that here. How often somebody may ask is no matter of these tests (test_access.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from litestar import get
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
+from jetmill.bus.connect import BusOptions, connect
+from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill.errors import ConfigError
-from jetmill_operator.gateway.access.right import CANCEL, PLURALS, RIGHTS, Right, Scope
+from jetmill_operator.gateway.access.right import CANCEL, PLURALS, Right, Scope
 from jetmill_operator.gateway.web.app import HANDLERS
 from jetmill_operator.gateway.web.guard import LOGIN, STREAM, right_of
 from jetmill_operator.gateway.web.route.dashboard import FOLDER
-from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, parameters, serve
+from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, make_reviewer, parameters, serve
 from support.nats import NatsServer
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROUTES = [
     pytest.param(one, method, path, id=f"{method} {path}")
     for one in HANDLERS
@@ -46,6 +54,25 @@ ABSENT = frozenset({("POST", "/api/v1/events/dead")})
 """What these mean is not there, for whoever may ask."""
 QUERIES: dict[str, dict[str, str]] = {"/api/v1/calendar": {"every": "90s"}}
 REFUSED = (401, 403, 404)
+
+
+@pytest.fixture(scope="module")
+def reviewer() -> TableReviewer:
+    return make_reviewer()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
+    bus = await connect(BusOptions(url=nats.url, namespace=NAMESPACE))
+    yield bus
+    await bus.link.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(nats: NatsServer, reviewer: TableReviewer) -> AsyncIterator[RunningGateway]:
+    async with serve(nats.url, reviewer, rate_per_second=100_000.0, rate_burst=100_000) as running:
+        running.parts.failures = running.parts.limiter
+        yield running
 
 
 async def ask(
@@ -197,8 +224,3 @@ async def test_a_handler_without_a_declared_right_does_not_start(nats: NatsServe
     with pytest.raises(ConfigError, match="without a declared right"):
         async with serve(nats.url, None, more=[forgotten]):
             pass
-
-
-def test_every_right_that_a_route_declares_is_in_the_table() -> None:
-    declared = {needed(handler) for handler in HANDLERS if needed(handler).resource}
-    assert declared <= RIGHTS.keys()

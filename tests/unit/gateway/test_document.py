@@ -17,6 +17,7 @@ from jetmill_operator.gateway.access.right import RIGHTS
 from jetmill_operator.gateway.log import EVENTS
 from jetmill_operator.gateway.web.app import HANDLERS
 from jetmill_operator.gateway.web.document import check_document
+from jetmill_operator.gateway.web.guard import right_of
 from jetmill_operator.gateway.web.page import render_page
 from jetmill_operator.gateway.web.prefer import parse_wait
 from jetmill_operator.gateway.web.problem import TYPES, ProblemError, explain
@@ -165,3 +166,9 @@ def test_the_table_of_logs_is_what_is_logged() -> None:
         for name in re.findall(r'\blog\.(?:debug|info|warning|error|exception)\(\s*"(\w+)"', file.read_text())
     }
     assert logged == EVENTS.keys()
+
+
+def test_every_right_that_a_route_declares_is_in_the_table() -> None:
+    declared = {right for one in HANDLERS if (right := right_of(one)) is not None and right.resource}
+    assert declared
+    assert declared <= RIGHTS.keys()
