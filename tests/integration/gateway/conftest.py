@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from factories import make_plan
 from jetmill.bus.connect import BusOptions, connect
@@ -14,6 +16,8 @@ from jetmill.client.client import Client
 from jetmill.protocol.record import WebhookSettings
 from support.gateway import NAMESPACE, RunningGateway, TableReviewer, declare, make_reviewer, serve
 from support.nats import NatsServer
+
+UNLIMITED: dict[str, Any] = {"rate_per_second": 100_000.0, "rate_burst": 100_000}
 
 
 @pytest.fixture(scope="session")
@@ -62,4 +66,33 @@ async def gateway(nats: NatsServer, bus: Bus, reviewer: TableReviewer) -> AsyncI
 async def local(nats: NatsServer, bus: Bus) -> AsyncIterator[RunningGateway]:
     """One that asks nobody who they are."""
     async with serve(nats.url, None) as running:
+        yield running
+
+
+# One gateway for all tests of a module that change nothing in it and ask nothing of its limits: such a module marks its
+# tests `asyncio(loop_scope="module")` and calls these by the names above.
+
+
+@pytest.fixture(scope="module")
+def one_reviewer() -> TableReviewer:
+    return make_reviewer()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_bus(nats: NatsServer) -> AsyncIterator[Bus]:
+    bus = await connect(BusOptions(url=nats.url, namespace=NAMESPACE))
+    yield bus
+    await bus.link.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_gateway(nats: NatsServer, one_reviewer: TableReviewer) -> AsyncIterator[RunningGateway]:
+    async with serve(nats.url, one_reviewer, **UNLIMITED) as running:
+        running.parts.failures = running.parts.limiter
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_local(nats: NatsServer) -> AsyncIterator[RunningGateway]:
+    async with serve(nats.url, None, **UNLIMITED) as running:
         yield running

@@ -8,6 +8,13 @@ import pytest
 
 from support.gateway import RunningGateway
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def gateway(one_gateway: RunningGateway) -> RunningGateway:
+    return one_gateway
+
 
 async def test_the_document_is_asked_for_anew_and_may_run_nothing_but_its_own_scripts(gateway: RunningGateway) -> None:
     async with gateway.client() as client:

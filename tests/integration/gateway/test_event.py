@@ -10,17 +10,28 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from support.gateway import RunningGateway
 from support.wait import eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 PATH = "/api/v1/events"
 
 
 @pytest.fixture
+def bus(one_bus: Bus) -> Bus:
+    return one_bus
+
+
+@pytest.fixture
+def gateway(one_gateway: RunningGateway) -> RunningGateway:
+    return one_gateway
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def editor(gateway: RunningGateway) -> AsyncIterator[httpx.AsyncClient]:
     async with gateway.client("token-of-editor") as client:
         yield client

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from jetmill_operator.gateway.web.app import HANDLERS
 from jetmill_operator.gateway.web.problem import BASE, MEDIA_TYPE, TYPES
 from support.gateway import RunningGateway
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 JOBS = "/api/v1/jobs"
 DEEP = 50_000
 
@@ -67,6 +69,11 @@ def check(response: Any) -> str:
 
 
 @pytest.fixture
+def local(one_local: RunningGateway) -> RunningGateway:
+    return one_local
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(local: RunningGateway) -> Any:
     async with local.client(**{"Content-Type": "application/json"}) as client:
         yield client

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill.client.declaration import Registry, job
 from jetmill.client.settings import ClientSettings
@@ -17,7 +18,18 @@ from support.gateway import RunningGateway
 from support.nats import NatsServer
 from support.wait import eventually
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 JOBS = "/api/v1/jobs"
+
+
+@pytest.fixture
+def bus(one_bus: Bus) -> Bus:
+    return one_bus
+
+
+@pytest.fixture
+def gateway(one_gateway: RunningGateway) -> RunningGateway:
+    return one_gateway
 
 
 def check_problem(response: Any, slug: str) -> dict[str, Any]:

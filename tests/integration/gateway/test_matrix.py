@@ -6,15 +6,13 @@ that here. How often somebody may ask is no matter of these tests (test_access.p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from litestar import get
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
-from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill.errors import ConfigError
@@ -22,7 +20,7 @@ from jetmill_operator.gateway.access.right import CANCEL, PLURALS, Right, Scope
 from jetmill_operator.gateway.web.app import HANDLERS
 from jetmill_operator.gateway.web.guard import LOGIN, STREAM, right_of
 from jetmill_operator.gateway.web.route.dashboard import FOLDER
-from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, make_reviewer, parameters, serve
+from support.gateway import NAMESPACE, OTHER, RunningGateway, TableReviewer, parameters, serve
 from support.nats import NatsServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,23 +54,19 @@ QUERIES: dict[str, dict[str, str]] = {"/api/v1/calendar": {"every": "90s"}}
 REFUSED = (401, 403, 404)
 
 
-@pytest.fixture(scope="module")
-def reviewer() -> TableReviewer:
-    return make_reviewer()
+@pytest.fixture
+def reviewer(one_reviewer: TableReviewer) -> TableReviewer:
+    return one_reviewer
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
-    bus = await connect(BusOptions(url=nats.url, namespace=NAMESPACE))
-    yield bus
-    await bus.link.close()
+@pytest.fixture
+def bus(one_bus: Bus) -> Bus:
+    return one_bus
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(nats: NatsServer, reviewer: TableReviewer) -> AsyncIterator[RunningGateway]:
-    async with serve(nats.url, reviewer, rate_per_second=100_000.0, rate_burst=100_000) as running:
-        running.parts.failures = running.parts.limiter
-        yield running
+@pytest.fixture
+def gateway(one_gateway: RunningGateway) -> RunningGateway:
+    return one_gateway
 
 
 async def ask(
