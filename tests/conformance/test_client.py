@@ -20,6 +20,7 @@ from jetmill.bus.connect import BusOptions, connect
 from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
 from jetmill.client.declaration import Registry, job
+from jetmill.client.desk import DeadEvent, EventDesk
 from jetmill.client.event import BaseEvent
 from jetmill.client.filter import Creation, Filter, add_filter, remove_filter
 from jetmill.client.flow import NonRetryable
@@ -33,11 +34,13 @@ from jetmill.errors import (
     JobFailedError,
     JobNotFoundError,
     JobStateError,
+    NotFoundError,
     PayloadTooLargeError,
     UnknownJobError,
 )
 from jetmill.http import HttpClient, HttpSettings
-from jetmill.protocol.event import Event
+from jetmill.http.desk import HttpEventDesk
+from jetmill.protocol.event import Event, encode_event
 from jetmill.protocol.record import JobSettings, TriggerSettings, WebhookSettings
 from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import Reason, State
@@ -452,15 +455,93 @@ async def test_filters_see_refuse_and_change_what_is_enqueued(client: AnyClient)
         remove_filter(mark)
 
 
+async def test_events_are_read_again_from_and_until_where_one_says(client: AnyClient, field: Field) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=5)
+    for number in range(450):
+        event = Event(id=f"{number}", type="doc.made" if number % 3 else "order.made", source="/shop", data=number)
+        await field.bus.events.publish(event.type, encode_event(event), event_id=event.id)
+    await field.bus.events.publish("doc.made", b"no event at all", event_id="none")
+
+    async def read(pattern: Any = "*", **bounds: Any) -> list[Any]:
+        async with aclosing(client.events.read(pattern, **bounds)) as events:
+            return [event.data async for event in events]
+
+    assert await read() == list(range(450))
+    assert await read("order.*") == list(range(0, 450, 3))
+    assert await read(["doc.made", "order.made"], start=11, until=13) == [10, 11, 12]
+    assert await read("doc.*", start=before, until=before) == []
+    assert await read(start=before, until=datetime.now(UTC) + timedelta(minutes=5)) == list(range(450))
+    assert await read("doc.*", start=449) == [448, 449]
+    assert await read("nothing.*") == await read(start=10_000) == []
+    with pytest.raises(InputError):
+        await read(start=0)
+    with pytest.raises(InvalidNameError):
+        await read("No Type")
+
+
+async def test_events_are_followed_from_where_one_says(client: AnyClient) -> None:
+    for number in range(3):
+        await client.publish("doc.made", number)
+    heard: list[Any] = []
+    async with aclosing(client.events.follow("doc.*", start=2)) as events:
+        async for event in events:
+            heard.append(event.data)
+            if event.data == 2:
+                await client.publish("order.made", "not asked for")
+                await client.publish("doc.made", 3)
+            if event.data == 3:
+                break
+    assert heard == [1, 2, 3]
+
+
+async def test_events_that_a_subscription_gave_up_are_looked_after(client: AnyClient, field: Field) -> None:
+    tried: list[int] = []
+
+    def fail(event: Event) -> None:
+        tried.append(event.data)
+        raise ValueError("no such thing")
+
+    async def find_dead() -> list[DeadEvent]:
+        return await client.events.dead("mails")
+
+    over_nats = Client(bus=field.bus)
+    async with await over_nats.subscribe("doc.*", fail, durable="mails", start="all", retry=0):
+        await client.publish("doc.made", 7)
+        [dead] = await eventually(find_dead)
+        assert (dead.subscription, dead.attempts, dead.error.type) == ("mails", 1, "ValueError")
+        assert (dead.event or {})["data"] == 7
+        [info] = await client.events.subscriptions()
+        assert (info.name, info.patterns, info.waiting) == ("mails", ("doc.*",), 0)
+        await client.events.retry("mails", dead.seq)
+        await eventually(lambda: tried == [7, 7])
+        await eventually(find_dead)
+    assert await client.events.dead() == await find_dead()
+    await client.events.discard("mails", dead.seq)
+    assert await find_dead() == []
+    for resolve in (client.events.discard, client.events.retry):
+        with pytest.raises(NotFoundError):
+            await resolve("mails", dead.seq)
+    await client.events.unsubscribe("mails")
+    assert await client.events.subscriptions() == []
+    await client.events.unsubscribe("mails")
+
+
+def list_parameters(kind: type, name: str) -> tuple[str, ...]:
+    code = getattr(kind, name).__code__
+    return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+
+def list_methods(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
 def test_both_have_the_same_methods() -> None:
     """… but for schedules, which are declared where the declarations are: through the gateway."""
-    own = {name for name in dir(HttpClient) if not name.startswith("_")} - {"schedule", "unschedule"}
-    others = {name for name in dir(Client) if not name.startswith("_")}
-    assert others - own == {"connect", "events", "subjects"}, "docs/how-to/http-client.md says what is not there"
-    assert own - {"settings"} <= others
-    for name in sorted(own):
-        method, other = getattr(HttpClient, name), getattr(Client, name)
-        assert (
-            method.__code__.co_varnames[: method.__code__.co_argcount + method.__code__.co_kwonlyargcount]
-            == (other.__code__.co_varnames[: other.__code__.co_argcount + other.__code__.co_kwonlyargcount])
-        ), name
+    own = list_methods(HttpClient) - {"schedule", "unschedule"}
+    assert list_methods(Client) - own == {"connect", "subjects"}, "docs/how-to/http-client.md says what is not there"
+    assert own - {"settings"} <= list_methods(Client)
+    for name in sorted(own - {"events"}):
+        assert list_parameters(HttpClient, name) == list_parameters(Client, name), name
+    assert list_methods(HttpEventDesk) == list_methods(EventDesk)
+    for name in sorted(list_methods(EventDesk)):
+        assert list_parameters(HttpEventDesk, name) == list_parameters(EventDesk, name), name

@@ -39,6 +39,7 @@ from jetmill.errors import (
 )
 from jetmill.http import wire
 from jetmill.http.call import Caller, Params
+from jetmill.http.desk import HttpEventDesk
 from jetmill.http.event import HttpFeed
 from jetmill.http.follow import follow_topic
 from jetmill.http.settings import HttpSettings, settings_from_env
@@ -430,6 +431,11 @@ class HttpClient:
         self._subscriptions.append(live)
         live.begin()
         return live
+
+    @property
+    def events(self) -> HttpEventDesk:
+        """Events that were: to read again, and what became of subscriptions."""
+        return HttpEventDesk(self._caller)
 
     async def _act(self, job_id: str, verb: str, *, body: Any = None, repeats: bool = True) -> Transition:
         answer = await self._caller.ask("POST", f"jobs/{parse_job_id(job_id)}/{verb}", body=body, repeats=repeats)

@@ -46,7 +46,7 @@ class HttpFeed:
                     async for item in items:
                         start = int(item["seq"]) + 1
                         if any(pattern.matches(item["type"]) for pattern in self._patterns):
-                            yield _read_item(item)
+                            yield read_item(item)
             except MissedError as err:
                 if err.seq is None:
                     raise
@@ -59,7 +59,8 @@ class HttpFeed:
         return list(body.get("items", []))
 
 
-def _read_item(item: dict[str, Any]) -> EventMessage:
+def read_item(item: dict[str, Any]) -> EventMessage:
+    """An event where it lies, as a gateway tells it; what is no CloudEvent has the data `null`."""
     return EventMessage(
         type=item["type"],
         seq=int(item["seq"]),
