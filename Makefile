@@ -55,7 +55,7 @@ conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-serv
 	$(PYTEST) -n 2 -m "not cluster" tests/conformance
 
 integration: $(STAMP) ## Worker, client, command line and examples, on a real nats-server
-	$(PYTEST) $(WAITING) tests/integration
+	$(PYTEST) $(WAITING) -p no:pytest-kind tests/integration
 
 ##@ The page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,13 @@ from jetmill.protocol.record import WebhookSettings
 from support.gateway import NAMESPACE, RunningGateway, TableReviewer, declare, make_reviewer, serve
 from support.nats import NatsServer
 
+FOLDER = Path(__file__).parent
 UNLIMITED: dict[str, Any] = {"rate_per_second": 100_000.0, "rate_burst": 100_000}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest of this folder first: what begins last and takes long is what all others wait for."""
+    items.sort(key=lambda item: FOLDER not in item.path.parents or item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,12 @@ that here. How often somebody may ask is no matter of these tests (test_access.p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import httpx
 import pytest
+import pytest_asyncio
 from litestar import get
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
@@ -69,8 +71,15 @@ def gateway(one_gateway: RunningGateway) -> RunningGateway:
     return one_gateway
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def http(gateway: RunningGateway) -> AsyncIterator[httpx.AsyncClient]:
+    """Nobody's: each request says who asks."""
+    async with gateway.client() as client:
+        yield client
+
+
 async def ask(
-    gateway: RunningGateway,
+    http: httpx.AsyncClient,
     who: str,
     method: str,
     path: str,
@@ -87,8 +96,9 @@ async def ask(
     given = {"job_id": job_id, "delivery": delivery, "seq": "1", "name": "mail", "job": "mail"}
     if path.startswith("/assets/"):
         given = {"name": asset}
-    async with gateway.client(who) as client:
-        response = await client.request(method, parameters(path, given), params=query, **body)
+    headers = {"Authorization": f"Bearer {who}"} if who else {}
+    response = await http.request(method, parameters(path, given), params=query, headers=headers, **body)
+    assert not http.cookies, "nobody is to be known by anything but his token"
     return response.status_code
 
 
@@ -109,11 +119,11 @@ def may(reviewer: TableReviewer, user: str, right: Right, *, namespace: str, job
 
 @pytest.mark.parametrize(("handler", "method", "path"), ROUTES)
 async def test_without_an_accepted_token_nobody_gets_in(
-    gateway: RunningGateway, reviewer: TableReviewer, handler: HTTPRouteHandler, method: str, path: str
+    http: httpx.AsyncClient, reviewer: TableReviewer, handler: HTTPRouteHandler, method: str, path: str
 ) -> None:
     right = needed(handler)
     for token in ("", "garbage", "expired", "for-another-audience"):
-        status = await ask(gateway, token, method, path, job_id="x")
+        status = await ask(http, token, method, path, job_id="x")
         if right.scope is Scope.NOBODY and not handler.opt.get(LOGIN):
             assert status == 200
         else:
@@ -125,19 +135,19 @@ USERS = ("viewer", "editor", "stranger", "mailer", "admin", "nobody")
 
 @pytest.mark.parametrize(("handler", "method", "path"), ROUTES)
 async def test_each_gets_in_just_where_a_right_says_so(
-    gateway: RunningGateway, reviewer: TableReviewer, sdk: Client, handler: HTTPRouteHandler, method: str, path: str
+    http: httpx.AsyncClient, reviewer: TableReviewer, sdk: Client, handler: HTTPRouteHandler, method: str, path: str
 ) -> None:
     right = needed(handler)
     ids = {job: (await sdk.enqueue(job)).id for job in ("mail", "report")}
     ids["delivery"] = (await sdk.enqueue("wh--mail", {"event": "{}"})).id
     for user in USERS:
         if not right.resource:
-            status = await ask(gateway, f"token-of-{user}", method, path, job_id="x")
+            status = await ask(http, f"token-of-{user}", method, path, job_id="x")
             assert status == _without_right(handler, method)
             continue
         for namespace in (NAMESPACE, OTHER):
             for job in ("mail", "report"):
-                await _check(gateway, reviewer, ids, handler, method, path, user=user, namespace=namespace, job=job)
+                await _check(http, reviewer, ids, handler, method, path, user=user, namespace=namespace, job=job)
 
 
 def _without_right(handler: HTTPRouteHandler, method: str) -> int:
@@ -150,7 +160,7 @@ def _without_right(handler: HTTPRouteHandler, method: str) -> int:
 
 
 async def _check(
-    gateway: RunningGateway,
+    http: httpx.AsyncClient,
     reviewer: TableReviewer,
     ids: Mapping[str, str],
     handler: HTTPRouteHandler,
@@ -166,7 +176,7 @@ async def _check(
         return  # the bodies, and the paths of objects, name mail
     job_id = ids[job] if namespace == NAMESPACE else "absent"
     given = {"job_id": job_id, "delivery": ids["delivery"], "namespace": namespace}
-    status = await ask(gateway, f"token-of-{user}", method, path, **given)
+    status = await ask(http, f"token-of-{user}", method, path, **given)
     allowed = may(reviewer, user, right, namespace=namespace, job=job)
     if right.scope is Scope.NAMESPACE:
         allowed = may(reviewer, user, right, namespace=namespace, job="")

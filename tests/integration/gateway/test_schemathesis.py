@@ -1,8 +1,8 @@
 """The gateway against its own description: whatever schemathesis makes of it, sent with a token that may do everything.
 
-Every operation gets its boundary values and some random ones; answers have to be those that are described, and never a
-500. What is not asked here: streams, which do not end, and the end of the session that asks. Reads and writes are two
-tests, so that two processes can ask them: this takes longer than any other test of the gateway.
+Every operation gets its boundary values and some random ones (in CI four times as many); answers have to be those that
+are described, and never a 500. What is not asked here: streams, which do not end, and the end of the session that asks.
+Reads and writes are two tests, for two processes: this takes longer than any other test of the gateway.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jetmill_operator.cluster.local import LocalCluster
 from support.gateway import RunningGateway, TableReviewer, serve
 from support.nats import NatsServer
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -36,7 +36,7 @@ CHECKS = (
 FLAGS = (
     f"--checks={','.join(CHECKS)}",
     "--phases=examples,coverage,fuzzing",
-    "--max-examples=6",
+    f"--max-examples={12 if os.environ.get('CI') else 3}",
     "--seed=1",
     "--workers=1",  # in threads it meets a defect of CPython 3.11 (ast.parse)
     "--exclude-path=/api/v1/stream/sse",
