@@ -27,6 +27,7 @@ hypothesis.settings.load_profile("house")
 # Modules and tests are there to the end: what collects garbage need not look at them again and again.
 gc.disable()
 
+_LOG_LINES = 40
 ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)
 
 
@@ -79,7 +80,17 @@ class FieldRecorder:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.failed:
+        _add_logs(report, item)
     return _refuse_skip(report, item.config)
+
+
+def _add_logs(report: pytest.TestReport, item: pytest.Item) -> None:
+    """How the processes of a failed test ended is in their logs, which nobody finds afterwards."""
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    for log in sorted(folder.glob("*.log")) if folder is not None else ():
+        lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        report.sections.append((log.name, "\n".join(lines)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -108,8 +108,8 @@ async def test_a_stream_of_somebody_else_is_never_taken(
 
 @pytest.fixture
 def behind(proxy: FaultProxy) -> dict[str, str]:
-    """What an operator behind the proxy is told; its sentinel looks often."""
-    return {"KUBECONFIG": str(proxy.write_kubeconfig()), "JETMILL_SENTINEL_SECONDS": "1"}
+    """What an operator behind the proxy is told."""
+    return {"KUBECONFIG": str(proxy.write_kubeconfig())}
 
 
 async def goes_on(start: Start, behind: dict[str, str], process: OperatorProcess) -> OperatorProcess:
@@ -145,7 +145,7 @@ async def test_a_job_deleted_while_the_api_server_could_not_be_reached_is_cleane
 async def test_a_deletion_that_the_watch_never_told_is_found_by_the_sentinel(
     start: Start, behind: dict[str, str], proxy: FaultProxy, person: Person
 ) -> None:
-    process = await start(**behind)
+    process = await start(**behind, JETMILL_SENTINEL_SECONDS="5")
     await person.declare(deletionPolicy="Delete")
     await person.sees("Ready", "True ScaledToZero")
     proxy.open.clear()
