@@ -78,6 +78,27 @@ async def test_one_that_waits_keeps_its_task_and_the_others_go_on_in_another(cou
     assert course.tasks.index(opener) == 1
 
 
+async def test_those_that_wait_begin_together_and_not_one_after_the_other(course: Course) -> None:
+    """Turn by turn of a busy loop a hundred requests would begin a second apart."""
+    begun: list[int] = []
+    gate = asyncio.Event()
+
+    def make(value: int) -> Work:
+        async def work() -> int:
+            begun.append(value)
+            await gate.wait()
+            return value
+
+        return work
+
+    running = asyncio.ensure_future(course.run(*map(make, range(100))))
+    for _ in range(4):  # of run(), of the first one, of all the others, and one more
+        await asyncio.sleep(0)
+    assert begun == list(range(100))
+    gate.set()
+    assert await running == list(range(100))
+
+
 async def test_each_has_context_variables_of_its_own_before_and_after_it_waits(course: Course) -> None:
     def make(value: int, *, wait: bool) -> Work:
         async def work() -> tuple[int, int]:

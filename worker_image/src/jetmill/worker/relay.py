@@ -8,7 +8,10 @@ mean within a coroutine what they mean in a task of its own. But what one that n
 
     ready ──▶ task ──┬─ ends without waiting ──▶ done(item, result), the next one
                      └─ waits ──▶ the task is its own ──▶ done(item, result), the task ends
-                                  └─ what is ready goes on in another task
+                                  └─ what is ready goes on in another task each
+
+Where the last one waited, the next ones probably do: each gets a task at once. Handed on from one task to the next
+they would begin one in a turn of the loop, and a hundred that are ready together a hundred turns apart.
 """
 
 from __future__ import annotations
@@ -45,8 +48,10 @@ class Relay(Generic[T, R]):
         self._spawn = spawn
         self._context = context
         self._ready: deque[T] = deque()
-        self._running = False
-        """A task is there to take what is ready."""
+        self._coming = 0
+        """Tasks that were made and have not begun."""
+        self._waits = False
+        """The last one waited."""
 
     def put(self, item: T) -> None:
         """Run an item when its turn comes, in this turn of the loop or the next."""
@@ -54,15 +59,16 @@ class Relay(Generic[T, R]):
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._ready and not self._running:
-            self._running = True
+        wanted = len(self._ready) if self._waits else min(1, len(self._ready))
+        while self._coming < wanted:
+            self._coming += 1
             self._spawn(self._run())
 
     async def _run(self) -> None:
+        self._coming -= 1
         try:
             waiting = self._run_ready()
         finally:
-            self._running = False
             self._go_on()
         if waiting is not None:
             await self._finish(*waiting)
@@ -78,12 +84,14 @@ class Relay(Generic[T, R]):
                 coroutine = self._perform(item)
                 waits_for = own.run(coroutine.send, None)
             except StopIteration as end:
+                self._waits = False
                 self._done(item, end.value)
             except BaseException as err:
                 self._failed(item, err)
                 if not isinstance(err, Exception):
                     raise
             else:
+                self._waits = True
                 return item, _drive(coroutine, own, waits_for)
             if task is None or task.cancelling() or getattr(task, "_must_cancel", False):
                 break  # it was told to stop and did not wait for it: the next one must not be told in its stead
