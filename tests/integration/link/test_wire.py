@@ -58,6 +58,20 @@ def test_errors_of_jetstream_become_ours(error: wire.ApiError, kind: type[BusErr
 def test_a_subject_that_would_break_the_protocol_is_refused(subject: str) -> None:
     with pytest.raises(BusError):
         wire.build_frame(subject, "", None, b"")
+    with pytest.raises(BusError):
+        wire.build_member(subject, b"A: ", 1, headers=None, payload=b"", limit=100)
+
+
+@pytest.mark.parametrize("number", [1, 9, 10, 1000])
+@pytest.mark.parametrize("headers", [None, b"B: 2\r\n"])
+def test_a_member_of_a_batch_is_the_frame_of_its_headers_and_has_a_limit(number: int, headers: bytes | None) -> None:
+    plain = wire.build_frame("a.b", "", b"A: %d\r\n%b" % (number, headers or b""), b"text")
+    line = plain[: plain.index(b"\r\n")].replace(b"a.b  ", b"a.b ")  # build_frame writes the reply, empty or not
+    size = int(line.rpartition(b" ")[2])
+    member = wire.build_member("a.b", b"A: ", number, headers=headers, payload=b"text", limit=size)
+    assert member == line + plain[plain.index(b"\r\n") :]
+    with pytest.raises(BusError):
+        wire.build_member("a.b", b"A: ", number, headers=headers, payload=b"text", limit=size - 1)
 
 
 def test_nanoseconds_become_microseconds() -> None:

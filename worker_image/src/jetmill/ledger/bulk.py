@@ -9,11 +9,12 @@ no good one.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 
 from jetmill.bus.ports import Bus
 from jetmill.errors import BusError, JetmillError, NoAnswerError, RefusedError
-from jetmill.ledger.draft import Draft, Submission, Submitted, enqueue, prepare, publish_until_answered
+from jetmill.ledger.draft import ID_BYTES, Draft, Submission, Submitted, enqueue, prepare, publish_until_answered
 from jetmill.ledger.patience import UNHEARD, for_caller
 from jetmill.protocol.hint import Hint
 
@@ -69,6 +70,7 @@ class Bulk:
         time = self._bus.link.now()
         start = self._count
         self._count += len(submissions)
+        chance = os.urandom(ID_BYTES * len(submissions))  # drawn for this window alone, so that no fork has it twice
         for index, submission in enumerate(submissions, start):
             if isinstance(submission, JetmillError):
                 self._results[index] = submission
@@ -77,7 +79,8 @@ class Bulk:
                 self._copies.append((index, self._first[submission.id]))
                 continue
             try:
-                yield index, prepare(submission, time=time, by=self._by)
+                at = (index - start) * ID_BYTES
+                yield index, prepare(submission, time=time, by=self._by, chance=chance[at : at + ID_BYTES])
             except JetmillError as err:
                 self._results[index] = err
 

@@ -23,6 +23,8 @@ from jetmill.protocol.state import State
 from jetmill.protocol.subject import BANDS
 
 NO_CALL = Call()
+ID_BYTES = 10
+"""Of chance, in each id."""
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -78,11 +80,17 @@ class Draft(msgspec.Struct, frozen=True):
         return hint
 
 
-def prepare(submission: Submission, *, time: int, by: str) -> Draft:
-    """Check a submission and build its first record; raise InputError or CodecError."""
+def prepare(submission: Submission, *, time: int, by: str, chance: bytes | None = None) -> Draft:
+    """Check a submission and build its first record; raise InputError or CodecError.
+
+    `chance`: ID_BYTES of `os.urandom` for the id, given to no other; None: drawn here, which costs a system call.
+    """
     job = parse_job_name(submission.job)
     fresh = submission.id is None
-    job_id = make_id(time // 1000, _random_bits()) if submission.id is None else parse_job_id(submission.id)
+    if submission.id is None:
+        job_id = make_id(time // 1000, int.from_bytes(chance or os.urandom(ID_BYTES), "big"))
+    else:
+        job_id = parse_job_id(submission.id)
     if submission.band not in BANDS:
         raise InputError(f"band: {submission.band!r:.80}", field="band", cure="use high, normal or low")
     record = Record(
@@ -102,10 +110,6 @@ def prepare(submission: Submission, *, time: int, by: str) -> Draft:
         call=None if submission.call.is_empty() else submission.call,
     )
     return Draft(id=job_id, fresh=fresh, record=record, body=encode(record))
-
-
-def _random_bits() -> int:
-    return int.from_bytes(os.urandom(10), "big")
 
 
 async def enqueue(bus: Bus, draft: Draft, backoff: Backoff, *, unanswered: bool = False) -> Submitted:

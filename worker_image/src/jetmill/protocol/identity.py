@@ -18,7 +18,7 @@ def make_id(time_ms: int, random_bits: int) -> JobId:
     """Make a UUIDv7 of `time_ms` (since the Unix epoch) and at least 74 random bits."""
     high = (time_ms & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | (random_bits >> 62 & 0xFFF)
     low = 0x8000_0000_0000_0000 | (random_bits & 0x3FFF_FFFF_FFFF_FFFF)
-    text = f"{high:016x}{low:016x}"
+    text = (high << 64 | low).to_bytes(16, "big").hex()
     return JobId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
 
 

@@ -8,6 +8,7 @@ second token (`.`) or a protocol break (a space, a line feed).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NewType
 
 from jetmill.errors import InvalidNameError
@@ -33,6 +34,12 @@ def is_label(text: str) -> bool:
     return _LABEL.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=1024)
+def is_job_name(text: str) -> bool:
+    """Tell whether a Job can have this name; remembered, for they are few and come with every job."""
+    return _LABEL.fullmatch(text) is not None
+
+
 def parse_label(text: str, *, field: str) -> str:
     """Return `text` if it is an RFC 1123 label; raise InvalidNameError that names `field` otherwise."""
     if not isinstance(text, str) or _LABEL.fullmatch(text) is None:
@@ -42,6 +49,8 @@ def parse_label(text: str, *, field: str) -> str:
 
 def parse_job_name(text: str, *, field: str = "job") -> JobName:
     """Return the name of a Job, or raise InvalidNameError."""
+    if isinstance(text, str) and is_job_name(text):
+        return JobName(text)
     return JobName(parse_label(text, field=field))
 
 

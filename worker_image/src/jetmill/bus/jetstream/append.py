@@ -265,8 +265,14 @@ class Appender:
         mark = f"Nats-Batch-Id: {self._id_prefix}{self._batch_id}\r\nNats-Batch-Sequence: ".encode()
         batch = _Batch(self, members)
         last = members[-1]
+        limit = self.link.max_payload
         try:
-            frames = [self._build_member(member, mark, number) for number, member in enumerate(members[:-1], 1)]
+            frames = [
+                wire.build_member(
+                    member.subject, mark, number, headers=member.headers, payload=member.payload, limit=limit
+                )
+                for number, member in enumerate(members[:-1], 1)
+            ]
         except BusError as error:  # a subject or size that cannot be sent
             self.batch_refused(members, error.code)
             return
@@ -278,12 +284,6 @@ class Appender:
             headers=b"%b%d\r\nNats-Batch-Commit: 1\r\n%b" % (mark, len(members), last.headers or b""),
             timeout_seconds=self._options.timeout_seconds,
         )
-
-    def _build_member(self, member: _Single, mark: bytes, number: int) -> bytes:
-        headers = b"%b%d\r\n%b" % (mark, number, member.headers or b"")
-        if len(member.payload) + len(headers) + 12 > self.link.max_payload:
-            raise wire.make_too_big(member.subject, len(member.payload), self.link.max_payload)
-        return wire.build_frame(member.subject, "", headers, member.payload)
 
     def _fail_queued(self) -> None:
         queued = [*self._alone, *self._queue]

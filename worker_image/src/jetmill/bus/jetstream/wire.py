@@ -104,6 +104,28 @@ def build_request(subject: str, reply: bytes, token: int, *, headers: bytes | No
     )
 
 
+def build_member(subject: str, mark: bytes, number: int, *, headers: bytes | None, payload: bytes, limit: int) -> bytes:
+    """The HPUB frame of a batch's `number`-th member, written at once: `mark` is its headers up to that number.
+
+    Raises BusError for one over `limit` bytes.
+    """
+    check_subject(subject)
+    headers = headers or b""
+    head_size = len(mark) + len(str(number)) + 14 + len(headers)  # the first line, the number's end, the empty line
+    size = head_size + len(payload)
+    if size > limit:
+        raise make_too_big(subject, len(payload), limit)
+    return b"HPUB %b %d %d\r\nNATS/1.0\r\n%b%d\r\n%b\r\n%b\r\n" % (
+        subject.encode(),
+        head_size,
+        size,
+        mark,
+        number,
+        headers,
+        payload,
+    )
+
+
 def parse_header(head: bytes | None, name: str) -> str | None:
     """The first value of a header in a raw block."""
     if head is None:
