@@ -37,8 +37,19 @@ types: $(STAMP) ## Types (mypy, strict)
 imports: $(STAMP) ## Which module may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-unit: $(STAMP) ## Tests without any I/O of ours (CI=1: ten times as many examples of each property)
-	$(PYTEST) -n 2 --dist loadfile -p no:pytest-kind tests/unit
+# Two plain processes, each of which collects its half alone, cost half of what xdist's three do for as many small tests.
+# What each prints comes in one piece.
+.PHONY: unit-worker unit-operator
+UNIT := $(PYTEST) -q -p no:xdist -p no:pytest-kind $(if $(MAKE_TERMOUT),--color=yes)
+UNIT_WORKER := $(addprefix tests/unit/,bus cli client ledger protocol testing worker)
+unit: $(STAMP) ## Tests without any I/O of ours, those of the two wheels beside each other (CI=1: more examples of each property)
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) unit-worker unit-operator
+
+unit-worker: $(STAMP)
+	$(UNIT) $(UNIT_WORKER)
+
+unit-operator: $(STAMP)
+	$(UNIT) tests/unit $(addprefix --ignore=,$(UNIT_WORKER))
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server

@@ -9,6 +9,7 @@ passed, is kept in build/fields.json, one session over the other; `make check-fi
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -71,10 +72,15 @@ class FieldRecorder:
             self._seen[report.nodeid] = {"fields": fields, "passed": bool(before and report.passed)}
 
     def pytest_sessionfinish(self) -> None:
-        if self._seen:
-            known = json.loads(self._file.read_text()) if self._file.exists() else {}
-            self._file.parent.mkdir(exist_ok=True)
-            self._file.write_text(json.dumps(known | self._seen, indent=1, sort_keys=True))
+        if not self._seen:
+            return
+        self._file.parent.mkdir(exist_ok=True)
+        with self._file.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # `make unit` has two sessions at once
+            file.seek(0)
+            known = json.loads(file.read() or "{}")
+            file.truncate(0)
+            json.dump(known | self._seen, file, indent=1, sort_keys=True)
 
 
 @pytest.hookimpl(wrapper=True)
