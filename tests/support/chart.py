@@ -154,7 +154,7 @@ def render(values: Mapping[str, Any] | None = None, *, namespace: str = "jetmill
         document
         for path, text in render_text(values, namespace=namespace).items()
         if not path.endswith(".txt")
-        for document in yaml.safe_load_all(text)
+        for document in yaml.load_all(text, Loader=yaml.CSafeLoader)
         if document
     ]
 

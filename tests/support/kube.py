@@ -117,7 +117,7 @@ async def install(kubeconfig: Path) -> None:
     """Apply the kinds of `crds/` and the one that tests have, and wait until they are served."""
     definitions = [PROBE_DEFINITION]
     for file in sorted(ROOT.glob("crds/*.yaml")):
-        definitions += [body for body in yaml.safe_load_all(file.read_text()) if body]
+        definitions += [body for body in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader) if body]
     async with Rest(find_credential(kubeconfig=str(kubeconfig))) as rest:
         kube = KubeCluster(rest)
         for definition in definitions:
