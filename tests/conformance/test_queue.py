@@ -6,18 +6,16 @@ import asyncio
 
 import pytest
 
+from conformance.hint import depth_is, publish
 from conformance.place import Place
 from factories import JOB, make_hint, make_settings
-from jetmill.bus.ports import Bus, Delivery, Depth, Flow
+from jetmill.bus.ports import Bus, Delivery, Flow
 from jetmill.errors import BusError, NotFoundError
-from jetmill.protocol.hint import Hint
 from support.taker import Taker
 from support.wait import eventually, soon
 
 pytestmark = pytest.mark.conformance
 
-LEASE_SECONDS = 1.0
-KEPT_SECONDS = 3.0
 LATER = 2_000_000
 """µs; far enough for a test to do something before."""
 FAR = 3600 * 1_000_000
@@ -31,38 +29,9 @@ async def queue(bus: Bus) -> Bus:
     return bus
 
 
-@pytest.fixture
-async def lapsing(bus: Bus) -> Bus:
-    """A bus with the queue of one Job, whose lease time is short."""
-    await bus.admin.apply_job(make_settings(JOB, lease_seconds=LEASE_SECONDS))
-    return bus
-
-
-@pytest.fixture
-async def kept(bus: Bus) -> Bus:
-    """A bus with the queue of one Job, whose leases outlast a pause between signs of life where all is slow."""
-    await bus.admin.apply_job(make_settings(JOB, lease_seconds=KEPT_SECONDS))
-    return bus
-
-
-async def publish(bus: Bus, count: int = 1, **fields: object) -> list[Hint]:
-    hints = [make_hint(**fields) for _ in range(count)]
-    await soon(asyncio.gather(*(bus.queue.publish(hint) for hint in hints)))
-    return hints
-
-
 async def note_time(bus: Bus, taker: Taker) -> tuple[Delivery, int]:
     """The next delivery, and when it came."""
     return await taker.next(), bus.link.now()
-
-
-async def depth_is(bus: Bus, *, ready: int = 0, in_flight: int = 0, delayed: int = 0) -> None:
-    expected = Depth(ready=ready, in_flight=in_flight, delayed=delayed)
-
-    async def same() -> bool:
-        return await bus.queue.depth(JOB) == expected
-
-    await eventually(same, what=f"{expected}, is {await bus.queue.depth(JOB)}")
 
 
 async def flow_is(bus: Bus, *, ready: int, in_flight: int) -> Flow:
@@ -273,81 +242,6 @@ async def test_a_hint_that_rests_holds_up_no_other(queue: Bus) -> None:
     assert (await taker.next()).id == other.id
 
 
-async def test_a_hint_in_hand_lapses_after_the_lease_time(lapsing: Bus, place: Place) -> None:
-    await publish(lapsing)
-    taker = Taker(lapsing, want=2)
-    first = await taker.next()
-    await place.pass_time(LEASE_SECONDS)
-    second = await taker.next()
-    assert (second.id, second.deliveries) == (first.id, 2)
-
-
-async def test_a_lapsed_hint_goes_to_another_who_asks(lapsing: Bus, place: Place) -> None:
-    await publish(lapsing)
-    first = await Taker(lapsing, want=1).next()
-    other = Taker(await place.connect(), want=1)
-    await place.pass_time(LEASE_SECONDS)
-    assert (await other.next()).id == first.id
-
-
-async def test_working_keeps_a_hint_in_hand(kept: Bus, place: Place) -> None:
-    await publish(kept)
-    delivery = await Taker(kept, want=1).next()
-    other = Taker(kept, want=1)
-    for _ in range(5):
-        kept.queue.working(delivery.token)
-        await place.pass_time(KEPT_SECONDS / 4)
-    assert other.taken == []
-    await place.pass_time(KEPT_SECONDS)
-    assert (await other.next()).deliveries == 2
-
-
-async def test_working_may_be_said_over_another_connection(kept: Bus, place: Place) -> None:
-    await publish(kept)
-    delivery = await Taker(kept, want=1).next()
-    other, heartbeat = Taker(kept, want=1), await place.connect()
-    for _ in range(5):
-        heartbeat.queue.working(delivery.token)
-        await place.pass_time(KEPT_SECONDS / 4)
-    assert other.taken == []
-
-
-async def test_an_ack_counts_even_if_the_hint_is_in_other_hands_by_now(lapsing: Bus, place: Place) -> None:
-    """Acks are no fence: that is what the ledger is for."""
-    await publish(lapsing)
-    taker = Taker(lapsing, want=2)
-    first = await taker.next()
-    await place.pass_time(LEASE_SECONDS)
-    await taker.next()
-    first.ack()
-    await depth_is(lapsing)
-
-
-async def test_what_is_under_way_when_a_pull_stops_goes_to_another(lapsing: Bus) -> None:
-    one, two = Taker(lapsing, want=10), Taker(lapsing)
-    one.pull.stop()
-    one.pull.stop()
-    hints = await publish(lapsing, 5)
-    two.pull.want(5)
-    await two.several(5)
-    assert set(two.ids) == {hint.id for hint in hints}
-    assert one.taken == []
-    one.pull.want(1)
-    await publish(lapsing)
-    await depth_is(lapsing, ready=1, in_flight=5)
-
-
-async def test_what_a_closed_connection_held_comes_again(lapsing: Bus, place: Place) -> None:
-    leaver = await place.connect()
-    [hint] = await publish(lapsing)
-    await Taker(leaver, want=1).next()
-    await leaver.link.close()
-    taker = Taker(lapsing, want=1)
-    await place.pass_time(LEASE_SECONDS)
-    delivery = await taker.next()
-    assert (delivery.id, delivery.deliveries) == (hint.id, 2)
-
-
 async def test_a_delayed_hint_comes_when_it_is_due(queue: Bus, place: Place) -> None:
     taker = Taker(queue, want=1)
     [hint] = await publish(queue, due=queue.link.now() + FAR, seq=9)
@@ -461,18 +355,6 @@ async def test_a_purge_keeps_hints_put_after_its_bound(queue: Bus) -> None:
     await queue.queue.purge(JOB, hint.id, up_to=last + 1)
     await depth_is(queue, ready=1, delayed=1)
     assert (await Taker(queue, want=2).next()).body == b"2"
-
-
-async def test_a_purged_hint_in_hand_does_not_come_again(kept: Bus, place: Place) -> None:
-    [hint] = await publish(kept)
-    taker = Taker(kept, want=3)
-    delivery = await taker.next()
-    await kept.queue.purge(JOB, hint.id, up_to=await kept.queue.last_seq(JOB) + 1)
-    await place.pass_time(KEPT_SECONDS * 1.5)
-    delivery.ack()
-    [other] = await publish(kept)
-    assert (await taker.next()).id == other.id
-    await depth_is(kept, in_flight=1)
 
 
 async def test_purging_what_is_not_there_is_no_error(queue: Bus) -> None:
