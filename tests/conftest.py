@@ -21,8 +21,8 @@ import hypothesis
 import pytest
 
 # How long one example takes says nothing on a machine that does other things as well.
-# CI looks ten times as long as a developer who wants to go on.
-hypothesis.settings.register_profile("house", deadline=None, max_examples=100 if os.environ.get("CI") else 10)
+# CI looks three times as long as a developer who wants to go on.
+hypothesis.settings.register_profile("house", deadline=None, max_examples=30 if os.environ.get("CI") else 10)
 hypothesis.settings.load_profile("house")
 
 # Modules and tests are there to the end: what collects garbage need not look at them again and again.

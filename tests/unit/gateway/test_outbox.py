@@ -13,6 +13,7 @@ from jetmill_operator.gateway.stream.frame import Frame, Key
 from jetmill_operator.gateway.stream.outbox import Gap, Outbox
 from jetmill_operator.gateway.stream.source import Item
 from support.stream import Tally
+from support.virtual import VirtualLoop
 from support.wait import eventually, soon
 
 KEY = Key("shop", "namespace")
@@ -218,7 +219,7 @@ class Peer:
             self.tally.add(frame.text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=5 * settings().max_examples)
 @given(st.lists(st.sampled_from(["put", "open", "shut", "turn", "gap"]), max_size=60))
 def test_what_is_pushed_never_overtakes_what_waits(steps: list[str]) -> None:
     async def run() -> None:
@@ -249,4 +250,5 @@ def test_what_is_pushed_never_overtakes_what_waits(steps: list[str]) -> None:
         assert told == sorted(told), "out of order"
         assert outbox.delivered + outbox.dropped == steps.count("put")
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())

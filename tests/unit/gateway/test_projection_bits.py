@@ -63,7 +63,6 @@ def test_a_column_picks_as_sorting_all_would(values: dict[int, int], limit: int,
 
 
 @given(st.integers(0, 1_000), st.integers(1, 60), st.booleans(), st.booleans())
-@settings(max_examples=40)
 def test_a_column_picks_among_many_as_sorting_all_would(seed: int, limit: int, largest: bool, ordered: bool) -> None:
     """Among few it looks at each by itself, among many into the blocks that may hold the extreme ones."""
     chance = random.Random(seed)

@@ -33,7 +33,7 @@ async def test_who_resumes_gets_what_he_missed_and_nothing_twice(yard: Yard) -> 
 @pytest.mark.parametrize("ring", [0, 1, 10, 1000])
 async def test_a_resume_reaches_back_into_the_ledger_while_more_comes(ring: int) -> None:
     yard = await make_yard(ring=ring, backlog=ring)
-    seqs = await append(yard.bus, 3000)
+    seqs = await append(yard.bus, 1200)
     watch = yard.watch()
     await watch.subscribe("namespace", after=0)
     for _ in range(20):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+from hypothesis import settings
 
 from factories import JOB, make_plan
 from jetmill.bus.memory import MemoryClock, MemoryWorld
@@ -427,7 +428,7 @@ class Jolted:
 SPECS = {1: (1, 3, 5, 7, 9), 2: (2, 3, 6, 9), 3: (), 4: (3, 4, 5, 9)}
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(2 * settings().max_examples))
 async def test_however_planners_meet_and_die_each_slot_of_the_spec_in_force_fires_once(seed: int) -> None:
     """Three of them, three edits, time that passes, stale readers: by chance, and the same for the same seed."""
     chance = random.Random(seed)

@@ -272,7 +272,7 @@ _specs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=2 * settings().max_examples)
 @given(first=_specs, second=_specs, done=st.integers(0, 9))
 def test_from_any_world_to_any_other_and_no_further(first, second, done) -> None:
     """Whatever was declared before, and wherever the way there was cut: the same end, and nothing to do there."""
