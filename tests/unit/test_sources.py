@@ -6,8 +6,6 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 ROOTS = {"jetmill": ROOT / "worker_image/src", "jetmill_operator": ROOT / "operator/src"}
 FOLDERS = ("docs/", "examples/", "operator/", "requirements/", "tests/", "worker_image/")
@@ -21,18 +19,21 @@ MODULES = [quoted for quoted in QUOTED if re.fullmatch(r"jetmill(_operator)?(\.[
 FILES = [quoted for quoted in QUOTED if quoted.startswith(FOLDERS)]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_that_is_named_as_built_is_there(module: str) -> None:
-    path = ROOTS[module.partition(".")[0]].joinpath(*module.split("."))
-    assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+def test_every_module_that_is_named_as_built_is_there() -> None:
+    paths = {module: ROOTS[module.partition(".")[0]].joinpath(*module.split(".")) for module in MODULES}
+    there = {
+        module
+        for module, path in paths.items()
+        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+    }
+    assert sorted(paths.keys() - there) == []
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_every_file_that_is_named_is_there(file: str) -> None:
-    path = ROOT / file
-    assert path.is_file() or any(found.is_file() for found in path.rglob("*.py")), (
-        "an empty folder is not there in a clone"
-    )
+def test_every_file_that_is_named_is_there() -> None:
+    """An empty folder is not there in a clone."""
+    paths = {file: ROOT / file for file in FILES}
+    there = {file for file, path in paths.items() if path.is_file() or any(one.is_file() for one in path.rglob("*.py"))}
+    assert sorted(paths.keys() - there) == []
 
 
 def test_every_line_is_built_planned_or_declined() -> None:

@@ -165,18 +165,14 @@ def test_nothing_follows_discarded(builder: str) -> None:
         BUILDERS[builder](make_entry(State.DISCARDED))
 
 
-@pytest.mark.parametrize("state", sorted(FINAL))
 @pytest.mark.parametrize("builder", ["claim", "cancel", "skip", "poison", *(b for b in BUILDERS if "finish" in b)])
-def test_a_final_record_is_left_only_by_a_person(state: State, builder: str) -> None:
-    with pytest.raises(JobStateError):
-        BUILDERS[builder](make_entry(state))
+def test_a_final_record_is_left_only_by_a_person(builder: str) -> None:
+    assert [state for state in FINAL if follow_up(make_entry(state), builder) is not None] == []
 
 
-@pytest.mark.parametrize("state", sorted(set(State) - CLAIMED))
 @pytest.mark.parametrize("builder", [builder for builder in BUILDERS if "finish" in builder])
-def test_only_a_claimed_job_has_an_outcome(state: State, builder: str) -> None:
-    with pytest.raises(JobStateError):
-        BUILDERS[builder](make_entry(state))
+def test_only_a_claimed_job_has_an_outcome(builder: str) -> None:
+    assert [state for state in set(State) - CLAIMED if follow_up(make_entry(state), builder) is not None] == []
 
 
 def test_a_cancelled_job_gets_a_new_time_only_if_its_slot_was_withdrawn() -> None:
