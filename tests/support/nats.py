@@ -19,6 +19,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +134,10 @@ class NatsServer:
             return {}
         return dict(json.loads(line.removeprefix(b"INFO "))) if line.startswith(b"INFO ") else {}
 
-    def ask(self, subject: str) -> dict[str, Any]:
-        """The JSON answer to a request, empty when there is none; for servers without users."""
+    def ask(self, subject: str, *, seconds: float = 10.0) -> dict[str, Any]:
+        """The JSON answer to a request, empty when there is none in that time; for servers without users."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=10.0) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
                 connection.sendall(
                     b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n'
                     b"SUB answer 1\r\nPUB %b answer 0\r\n\r\n" % subject.encode()
@@ -215,7 +216,7 @@ class NatsCluster:
         """Wait until every server that runs knows a leader."""
         for server in self.servers:
             if server.running:
-                _wait_for(lambda server=server: server.ask("$JS.API.INFO").get("limits"), server)  # type: ignore[misc]
+                _wait_for(_ask_limits(server).__next__, server)
 
     def stream_leader(self, stream: str) -> NatsServer:
         """The server that leads a stream."""
@@ -228,6 +229,12 @@ class NatsCluster:
             if leader:
                 return str(leader)
         return None
+
+
+def _ask_limits(server: NatsServer) -> Iterator[Any]:
+    """Ask with ever more patience: a server that knows no leader yet drops the question without a word."""
+    for attempt in count():
+        yield server.ask("$JS.API.INFO", seconds=min(10.0, 0.1 * 2**attempt)).get("limits")
 
 
 def _wait_for(condition: Callable[[], Any], server: NatsServer) -> Any:

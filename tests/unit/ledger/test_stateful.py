@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -16,7 +17,7 @@ from support.bench import Hand, MemoryBench
 from support.machine import IDS, LedgerMachine, steps
 from support.virtual import VirtualLoop
 
-EXAMPLES, STEPS = settings().max_examples, 50
+EXAMPLES, STEPS = 100 if os.environ.get("CI") else 10, 50
 
 
 class MemoryMachine(LedgerMachine):
