@@ -29,7 +29,13 @@ endif
 demo: page ## 200 jobs on a real nats-server, a worker killed in the middle, the proof, and the page (Ctrl-C ends it)
 	$(BIN)/python examples/quickstart/demo.py
 
-test: lint types imports check-page unit chart conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
+test: checks unit conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
+
+# What is one process each, two at a time. What each prints comes in one piece, where make can do that (from 4.0 on).
+TWO := @$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+.PHONY: checks
+checks: $(STAMP) $(VENV)/.chart
+	$(TWO) types chart check-page lint imports
 
 ##@ The parts of test
 
@@ -45,18 +51,18 @@ imports: $(STAMP) ## Which module may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
 # Two plain processes, each of which collects its half alone, cost half of what xdist's three do for as many small tests.
-# What each prints comes in one piece.
-.PHONY: unit-worker unit-operator
+# The halves take about as long as each other.
+.PHONY: unit-half unit-other-half
 UNIT := $(PYTEST) -q -p no:xdist -p no:pytest-kind $(if $(MAKE_TERMOUT),--color=yes)
-UNIT_WORKER := $(addprefix tests/unit/,bus cli client ledger protocol testing worker)
-unit: $(STAMP) ## Tests without any I/O of ours, of the two wheels beside each other (CI=1: three times as many examples of each property)
-	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) unit-worker unit-operator
+UNIT_HALF := $(addprefix tests/unit/,bus cli client ledger protocol reconcile testing worker)
+unit: $(STAMP) ## Tests without any I/O of ours, in two processes beside each other (CI=1: three times as many examples of each property)
+	$(TWO) unit-half unit-other-half
 
-unit-worker: $(STAMP)
-	$(UNIT) $(UNIT_WORKER)
+unit-half: $(STAMP)
+	$(UNIT) $(UNIT_HALF)
 
-unit-operator: $(STAMP)
-	$(UNIT) tests/unit $(addprefix --ignore=,$(UNIT_WORKER))
+unit-other-half: $(STAMP)
+	$(UNIT) tests/unit $(addprefix --ignore=,$(UNIT_HALF))
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server
