@@ -320,7 +320,7 @@ async def test_classes_are_published_and_handled_as_they_are(client: Client) -> 
     def take(event: OrderPlaced) -> None:
         got.append(event)
 
-    async with await client.subscribe(OrderPlaced, take, durable="orders", start="all"):
+    async with await client.subscribe(OrderPlaced, take, durable="orders", start="all", retry=AT_ONCE):
         placed = OrderPlaced(order=7, amount=12.5, user="ada")
         await client.publish(placed)
         await client.publish("order.placed", {"colour": "red"})
