@@ -201,7 +201,7 @@ def build_crd(definition: Definition) -> dict[str, Any]:
 def build_object_schema(definition: Definition) -> Schema:
     """Build the schema of a whole object; what is the same for all objects is the API server's own."""
     return {
-        "description": build_schema(definition.model)["description"],
+        "description": " ".join((definition.model.__doc__ or "").split()),
         "type": "object",
         "required": ["spec"],
         "properties": {
