@@ -155,7 +155,7 @@ faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as oft
 	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 -m "not soak" tests/faults
 
 faults-short: $(STAMP) ## The same in short: each phase at least once
-	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) -n 4 -m "not slow and not soak" tests/faults
+	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) $(WAITING) -m "not slow and not soak" tests/faults
 
 ##@ Images
 
