@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
+BARE = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Without the plugins that libraries bring: some take seconds to import, in each of six processes."""
 TESTS = """
 import pytest
 
@@ -35,8 +38,8 @@ def test_what_ran_and_passed_is_recorded_one_session_over_the_other(tmp_path: Pa
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = field: proves\n")
     for limit in (2, 3):
         (tmp_path / "test_it.py").write_text(f"LIMIT = {limit}\n{TESTS}")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2"]
-        subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "xdist.plugin", "-n", "2"]
+        subprocess.run(command, cwd=tmp_path, env=BARE, capture_output=True, check=False)
         record = json.loads((tmp_path / "build/fields.json").read_text())
         assert record == {
             "test_it.py::test_one[1]": entry("Job.spec.handler", "Job.spec.command"),
