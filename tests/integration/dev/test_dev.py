@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from jetmill import Client, ClientSettings, JobFailedError
+from jetmill import Client, ClientSettings, JobFailedError, Registry
 from support.dev import declare, is_gone
 from support.wait import PROCESS_SECONDS, eventually, soon
 
@@ -18,7 +18,7 @@ async def connect():
     clients: list[Client] = []
 
     async def connect(url: str) -> Client:
-        clients.append(Client(ClientSettings(url=url)))
+        clients.append(Client(ClientSettings(url=url), registry=Registry()))
         await clients[-1].connect()
         return clients[-1]
 
