@@ -58,6 +58,8 @@ async def test_what_keeps_a_job_is_named_while_it_does_and_no_longer(
         await sdk.cancel(job.id)
         assert (await find(http, f"jobs/{job.id}/why")).keys() == {"done"}
         assert (await find(http, "queues/nothing/why")).keys() == {"unknown_job"}
+        refusal = await http.get("/api/v1/queues/No%20name/why", params={"namespace": NAMESPACE})
+        assert (refusal.status_code, refusal.json()["errors"][0]["parameter"]) == (400, "job")
         assert (await http.get("/api/v1/jobs/nothing/why")).status_code == 404
 
 

@@ -24,6 +24,7 @@ from jetmill_operator.cluster.errors import ClusterError
 from jetmill_operator.cluster.ports import JOB, SCHEDULED_JOB
 from jetmill_operator.gateway.access.right import DECLARED, QUEUES, READ
 from jetmill_operator.gateway.web.body import CauseBody, CausesBody
+from jetmill_operator.gateway.web.filter import refusing_parameters
 from jetmill_operator.gateway.web.guard import permit_of
 from jetmill_operator.gateway.web.parts import parts_of
 from jetmill_operator.gateway.web.route.job import PATH, NamespaceQuery, find_status
@@ -63,7 +64,8 @@ async def explain_job(request: Asked, job_id: FromPath[str], namespace: Namespac
 )
 async def explain_queue(request: Asked, job: FromPath[str], namespace: NamespaceQuery = None) -> CausesBody:  # noqa: ARG001
     """Empty: nothing keeps them."""
-    name = parse_job_name(job)
+    with refusing_parameters():
+        name = parse_job_name(job)
     try:
         causes = await find_job_causes(served_for(request).reader, name)
     except NotFoundError:  # the namespace has no Job yet
