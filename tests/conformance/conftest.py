@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from conformance.field import client, field
 from conformance.place import JetStreamPlace, MemoryPlace, Place
 from conformance.world import World
 from jetmill.bus.ports import Bus
@@ -15,7 +16,7 @@ from jetmill_operator.cluster.local import LocalCluster
 from support.kube import credential, kube, kubeconfig, namespace, rest
 from support.nats import NatsCluster, NatsServer
 
-__all__ = ["credential", "kube", "kubeconfig", "namespace", "rest"]
+__all__ = ["client", "credential", "field", "kube", "kubeconfig", "namespace", "rest"]
 
 
 @pytest.fixture(scope="session")

@@ -5,27 +5,19 @@ A worker runs the jobs; what it does is told by the handlers below.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
+from conformance.field import AnyClient, Field
 from factories import make_data
-from jetmill.bus.connect import BusOptions, connect
-from jetmill.bus.ports import Bus
 from jetmill.client.client import Client
-from jetmill.client.declaration import Registry, job
-from jetmill.client.desk import DeadEvent, EventDesk
-from jetmill.client.event import BaseEvent
+from jetmill.client.desk import EventDesk
 from jetmill.client.filter import Creation, Filter, add_filter, remove_filter
-from jetmill.client.flow import NonRetryable
 from jetmill.client.handle import JobHandle
-from jetmill.client.settings import ClientSettings
 from jetmill.client.submission import Item
 from jetmill.errors import (
     InputError,
@@ -34,85 +26,16 @@ from jetmill.errors import (
     JobFailedError,
     JobNotFoundError,
     JobStateError,
-    NotFoundError,
     PayloadTooLargeError,
     UnknownJobError,
 )
-from jetmill.http import HttpClient, HttpSettings
+from jetmill.http import HttpClient
 from jetmill.http.desk import HttpEventDesk
-from jetmill.protocol.event import Event, encode_event
 from jetmill.protocol.record import JobSettings, TriggerSettings, WebhookSettings
-from jetmill.protocol.retry import RetryPolicy
 from jetmill.protocol.state import Reason, State
-from jetmill.worker import JobContext, Worker, WorkerSettings
-from support.gateway import serve
-from support.nats import NatsServer
 from support.wait import eventually, soon
 
 pytestmark = [pytest.mark.conformance, pytest.mark.integration]
-AnyClient = Client | HttpClient
-
-
-@dataclass
-class Field:
-    """A namespace with three Jobs: `greet` works, `fail` fails, `wait` waits; a worker comes when it is called."""
-
-    bus: Bus
-    url: str
-    namespace: str
-    registry: Registry
-    stack: AsyncExitStack
-    gate: asyncio.Event
-
-    async def work(self) -> None:
-        connection = ClientSettings(url=self.url, namespace=self.namespace, run_jobs=False)
-        settings = WorkerSettings(connection=connection, jobs=("greet", "fail", "wait"), grace_seconds=0.0)
-        worker = Worker(settings=settings, registry=self.registry)
-        await worker.start()
-        self.stack.push_async_callback(worker.close)
-
-
-@pytest.fixture
-async def field(nats_server: NatsServer, request: pytest.FixtureRequest) -> AsyncIterator[Field]:
-    async with AsyncExitStack() as stack:
-        namespace = f"c-{abs(hash(request.node.nodeid)) % 10**12}"
-        bus = await connect(BusOptions(url=nats_server.url, namespace=namespace))
-        stack.push_async_callback(bus.link.close)
-        await bus.admin.apply_namespace()
-        registry, gate = Registry(), asyncio.Event()
-        _declare(registry, gate)
-        for name in ("greet", "fail", "wait"):
-            await bus.admin.apply_job(JobSettings(job=name, max_retries=0, payload_max_bytes=900_000))
-        yield Field(bus, nats_server.url, namespace, registry, stack, gate)
-
-
-def _declare(registry: Registry, gate: asyncio.Event) -> None:
-    @job(registry=registry, name="greet")
-    async def greet(name: str, ctx: JobContext) -> dict[str, str]:
-        ctx.log(f"greeting {name}")
-        return {"said": f"hello {name}"}
-
-    @job(registry=registry, name="fail")
-    async def fail() -> None:
-        raise NonRetryable("it cannot work")
-
-    @job(registry=registry, name="wait")
-    async def wait() -> int:
-        await gate.wait()
-        return 42
-
-
-@pytest.fixture(params=["nats", "http"])
-async def client(field: Field, request: pytest.FixtureRequest) -> AsyncIterator[AnyClient]:
-    if request.param == "nats":
-        async with Client(bus=field.bus, by="local") as over_nats:
-            yield over_nats
-        return
-    async with (
-        serve(field.url, None, namespaces=(field.namespace,), rate_per_second=10_000.0, rate_burst=10_000) as gateway,
-        HttpClient(HttpSettings(url=gateway.url, namespace=field.namespace)) as over_http,
-    ):
-        yield over_http
 
 
 def handles_of(answers: list[Any]) -> list[JobHandle]:
@@ -331,30 +254,6 @@ async def test_logs_and_workers_are_told(client: AnyClient, field: Field) -> Non
             break
 
 
-async def test_events_are_published_alike_by_type_by_class_and_whole(client: AnyClient, field: Field) -> None:
-    class Placed(BaseEvent, type="order.placed", subject="order"):
-        order: int
-
-    given = datetime(2030, 1, 1, tzinfo=UTC)
-    ids = [
-        await client.publish("order.paid", {"n": 1}, id="e-1", subject="7", extensions={"tenant": "a"}),
-        await client.publish(Placed(order=7)),
-        await client.publish(Event(id="e-3", type="order.sent", source="/shop", time=given)),
-    ]
-    assert await client.publish("order.paid", {"n": 1}, id="e-1", subject="7") == "e-1", "the same again is one"
-    found = [one async for one in Client(bus=field.bus).events.read("order.*")]
-    assert [one.id for one in found] == ids
-    assert [one.type for one in found] == ["order.paid", "order.placed", "order.sent"]
-    assert [one.source for one in found] == [f"/jetmill/{field.namespace}"] * 2 + ["/shop"]
-    assert (found[0].data, found[0].subject, found[0].extensions) == ({"n": 1}, "7", {"tenant": "a"})
-    assert (found[1].data, found[1].subject, found[2].time) == ({"order": 7}, "7", given)
-    for bad in ("Order", "a..b"):
-        with pytest.raises((InputError, InvalidNameError)):
-            await client.publish(bad)
-    with pytest.raises(InputError):
-        await client.publish("order.paid", "x" * 300_000)
-
-
 async def test_the_jobs_that_are_declared_are_told_with_what_counts_for_them(client: AnyClient, field: Field) -> None:
     full = JobSettings(
         job="full",
@@ -381,44 +280,6 @@ async def test_the_jobs_that_are_declared_are_told_with_what_counts_for_them(cli
     assert msgspec.structs.replace(told["full"], payload_schema=None) == msgspec.structs.replace(
         full, payload_schema=None
     )
-
-
-async def test_events_are_handed_to_a_function_in_order_from_where_it_says(client: AnyClient) -> None:
-    before = datetime.now(UTC) - timedelta(minutes=5)
-    heard: dict[str, list[Any]] = {"new": [], "all": [], "two": [], "time": []}
-    await client.publish("doc.made", 1)
-    subscriptions = [
-        await client.subscribe("doc.*", lambda event: heard["new"].append(event.data)),
-        await client.subscribe("*", lambda event: heard["all"].append((event.type, event.data)), start="all"),
-        await client.subscribe(
-            ["doc.made", "order.*"], lambda event: heard["two"].append(event.data), start=timedelta(minutes=5)
-        ),
-        await client.subscribe("doc.made", lambda event: heard["time"].append(event.data), start=before),
-    ]
-    for number, kind in enumerate(["doc.made", "order.made", "doc.gone"], start=2):
-        await client.publish(kind, number)
-    everything = [("doc.made", 1), ("doc.made", 2), ("order.made", 3), ("doc.gone", 4)]
-    wanted = {"new": [2, 4], "all": everything, "two": [1, 2, 3], "time": [1, 2]}
-    await eventually(lambda: heard == wanted)
-    await eventually(lambda: [one.handled for one in subscriptions] == [2, 4, 3, 2])
-    for subscription in subscriptions:
-        await subscription.stop()
-
-
-async def test_an_event_that_a_function_cannot_take_is_handed_out_again(client: AnyClient) -> None:
-    tried: list[int] = []
-
-    def take(event: Event) -> None:
-        tried.append(event.data)
-        if tried.count(event.data) < 2:
-            raise ValueError("not yet")
-
-    policy = RetryPolicy(max_retries=2, initial_delay_seconds=0.01, jitter=False)
-    async with await client.subscribe("doc.made", take, retry=policy) as subscription:
-        await client.publish("doc.made", 1)
-        await client.publish("doc.made", 2)
-        await eventually(lambda: tried == [1, 1, 2, 2])
-    assert subscription.failed == 2
 
 
 async def test_messages_are_sent_and_those_that_cannot_be_are_refused(client: AnyClient) -> None:
@@ -453,77 +314,6 @@ async def test_filters_see_refuse_and_change_what_is_enqueued(client: AnyClient)
         assert mark.created == [handle.id]
     finally:
         remove_filter(mark)
-
-
-async def test_events_are_read_again_from_and_until_where_one_says(client: AnyClient, field: Field) -> None:
-    before = datetime.now(UTC) - timedelta(minutes=5)
-    for number in range(450):
-        event = Event(id=f"{number}", type="doc.made" if number % 3 else "order.made", source="/shop", data=number)
-        await field.bus.events.publish(event.type, encode_event(event), event_id=event.id)
-    await field.bus.events.publish("doc.made", b"no event at all", event_id="none")
-
-    async def read(pattern: Any = "*", **bounds: Any) -> list[Any]:
-        async with aclosing(client.events.read(pattern, **bounds)) as events:
-            return [event.data async for event in events]
-
-    assert await read() == list(range(450))
-    assert await read("order.*") == list(range(0, 450, 3))
-    assert await read(["doc.made", "order.made"], start=11, until=13) == [10, 11, 12]
-    assert await read("doc.*", start=before, until=before) == []
-    assert await read(start=before, until=datetime.now(UTC) + timedelta(minutes=5)) == list(range(450))
-    assert await read("doc.*", start=449) == [448, 449]
-    assert await read("nothing.*") == await read(start=10_000) == []
-    with pytest.raises(InputError):
-        await read(start=0)
-    with pytest.raises(InvalidNameError):
-        await read("No Type")
-
-
-async def test_events_are_followed_from_where_one_says(client: AnyClient) -> None:
-    for number in range(3):
-        await client.publish("doc.made", number)
-    heard: list[Any] = []
-    async with aclosing(client.events.follow("doc.*", start=2)) as events:
-        async for event in events:
-            heard.append(event.data)
-            if event.data == 2:
-                await client.publish("order.made", "not asked for")
-                await client.publish("doc.made", 3)
-            if event.data == 3:
-                break
-    assert heard == [1, 2, 3]
-
-
-async def test_events_that_a_subscription_gave_up_are_looked_after(client: AnyClient, field: Field) -> None:
-    tried: list[int] = []
-
-    def fail(event: Event) -> None:
-        tried.append(event.data)
-        raise ValueError("no such thing")
-
-    async def find_dead() -> list[DeadEvent]:
-        return await client.events.dead("mails")
-
-    over_nats = Client(bus=field.bus)
-    async with await over_nats.subscribe("doc.*", fail, durable="mails", start="all", retry=0):
-        await client.publish("doc.made", 7)
-        [dead] = await eventually(find_dead)
-        assert (dead.subscription, dead.attempts, dead.error.type) == ("mails", 1, "ValueError")
-        assert (dead.event or {})["data"] == 7
-        [info] = await client.events.subscriptions()
-        assert (info.name, info.patterns, info.waiting) == ("mails", ("doc.*",), 0)
-        await client.events.retry("mails", dead.seq)
-        await eventually(lambda: tried == [7, 7])
-        await eventually(find_dead)
-    assert await client.events.dead() == await find_dead()
-    await client.events.discard("mails", dead.seq)
-    assert await find_dead() == []
-    for resolve in (client.events.discard, client.events.retry):
-        with pytest.raises(NotFoundError):
-            await resolve("mails", dead.seq)
-    await client.events.unsubscribe("mails")
-    assert await client.events.subscriptions() == []
-    await client.events.unsubscribe("mails")
 
 
 def list_parameters(kind: type, name: str) -> tuple[str, ...]:
