@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -152,9 +153,18 @@ class NatsServer:
         return {}
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal: SIGSTOP and SIGCONT make a server that hangs."""
+        """Send a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it hangs, its connections stay; returns when its last thread has stopped."""
+        self.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on."""
+        self.send(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL; returns when it is dead. Idempotent."""

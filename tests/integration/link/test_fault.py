@@ -80,19 +80,17 @@ async def prove(link: Link, acked: dict[str, int]) -> None:
 
 
 async def test_appends_to_a_hung_server_end_by_themselves(own_stream: Any, own_server: NatsServer) -> None:
-    import signal
-
     link: Link = own_stream.link
     for options in (
         AppendOptions(batch_threshold=2, timeout_seconds=0.3),
         AppendOptions(atomic=False, timeout_seconds=0.3),
     ):
         appender = Appender(link, options)
-        own_server.send(signal.SIGSTOP)
+        own_server.freeze()
         verdicts = await asyncio.wait_for(
             asyncio.gather(*(appender.append(f"s.{n}", b"x") for n in range(50)), return_exceptions=True), 60
         )
         assert {type(verdict) for verdict in verdicts} == {NoAnswerError}
-        own_server.send(signal.SIGCONT)
+        own_server.thaw()
         await link.flush()
         assert appender.backlog == 0

@@ -112,10 +112,10 @@ async def test_what_outlasts_the_grace_period_is_cancelled(site: Site) -> None:
     running = await enqueue(site)
     await start(site, running, worker="worker-1")
     await delete(site)
-    await site.later(159)
+    await site.later(150)
     assert not await is_gone(site)
     site.again[Key(JOB.name, site.namespace, JOB_NAME)] = 0
-    await site.later(3)
+    await site.later(15)
     assert await is_gone(site)
     assert await state_of(site, running) is State.CANCELLED
 
