@@ -50,36 +50,43 @@ types: $(STAMP) ## Types (mypy, strict)
 imports: $(STAMP) ## Which module may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
+# RETRY=1 (as CI says): what failed is tried once more, alone, and both runs are printed. Processes that are killed at
+# random moments, servers, browsers and compilers share few cores there, and being late is no defect.
+again = $(if $(RETRY), || { printf '\n=== once more and alone: what failed\n'; $(1) --last-failed --last-failed-no-failures none; })
+
 # Two plain processes, each of which collects its half alone, cost half of what xdist's three do for as many small tests.
 # The halves take about as long as each other.
 .PHONY: unit-half unit-other-half
-UNIT := $(PYTEST) -q -p no:xdist -p no:pytest-kind $(if $(MAKE_TERMOUT),--color=yes)
+UNIT = $(PYTEST) -q -p no:xdist -p no:pytest-kind -o cache_dir=.pytest_cache/$@ $(if $(MAKE_TERMOUT),--color=yes)
 UNIT_HALF := $(addprefix tests/unit/,bus cli client ledger protocol reconcile testing worker)
+OTHER_HALF := tests/unit $(addprefix --ignore=,$(UNIT_HALF))
 unit: $(STAMP) ## Tests without any I/O of ours, in two processes beside each other (CI=1: three times as many examples of each property)
 	$(TWO) unit-half unit-other-half
 
 unit-half: $(STAMP)
-	$(UNIT) $(UNIT_HALF)
+	$(UNIT) $(UNIT_HALF)$(call again,$(UNIT) $(UNIT_HALF))
 
 unit-other-half: $(STAMP)
-	$(UNIT) tests/unit $(addprefix --ignore=,$(UNIT_HALF))
+	$(UNIT) $(OTHER_HALF)$(call again,$(UNIT) $(OTHER_HALF))
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server
-	$(PYTEST) tests/chart
+	$(PYTEST) tests/chart$(call again,$(PYTEST) tests/chart)
 
 snapshots: $(VENV)/.chart ## What the chart renders, anew (look at the difference)
 	UPDATE_SNAPSHOTS=1 $(PYTEST) -q tests/chart/test_render.py
 
 # For tests that wait for servers more than they compute: twice as many processes as two cores would ask for.
 WAITING := -n 4 --dist worksteal
+CONFORMANCE := -m "not cluster" tests/conformance
+INTEGRATION := -p no:pytest-kind tests/integration
 
 .PHONY: conformance integration
 conformance: $(STAMP) ## Each port's suite on every adapter, on a real nats-server
-	$(PYTEST) $(WAITING) -m "not cluster" tests/conformance
+	$(PYTEST) $(WAITING) $(CONFORMANCE)$(call again,$(PYTEST) $(CONFORMANCE))
 
 integration: $(STAMP) ## Worker, client, command line and examples, on a real nats-server
-	$(PYTEST) $(WAITING) -p no:pytest-kind tests/integration
+	$(PYTEST) $(WAITING) $(INTEGRATION)$(call again,$(PYTEST) $(INTEGRATION))
 
 ##@ The page
 
@@ -92,7 +99,7 @@ check-page: page ## Its types, its pure parts, its weight (TypeScript, vitest)
 	$(PYTEST) -q tests/unit/gateway/test_dashboard.py
 
 browser: page $(VENV)/.browser ## The dashboard in a real Chromium on a real gateway (Debian: apt-get install chromium)
-	$(PYTEST) tests/browser $(PYTEST_OPTIONS)
+	$(PYTEST) tests/browser $(PYTEST_OPTIONS)$(call again,$(PYTEST) tests/browser $(PYTEST_OPTIONS))
 
 ##@ Beyond test
 
@@ -154,8 +161,10 @@ bench-event: $(STAMP) ## Events: published and turned into jobs a second, beside
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost
 	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 -m "not soak" tests/faults
 
+faults-short: FAULTS = ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST)
+faults-short: SHORT = -m "not slow and not soak" tests/faults
 faults-short: $(STAMP) ## The same in short: each phase at least once
-	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) $(WAITING) -m "not slow and not soak" tests/faults
+	$(FAULTS) $(WAITING) $(SHORT)$(call again,$(FAULTS) $(SHORT))
 
 ##@ Images
 

@@ -15,6 +15,8 @@ from faults.proxy import Phase
 from support.nats import NatsServer
 
 _PROPERTY = "fault"
+_WHOLE = ("", "not soak", "not slow and not soak")
+"""What `make faults` and `make faults-short` choose: with any of them every phase has to be hit."""
 
 
 class FaultTable:
@@ -34,8 +36,8 @@ class FaultTable:
     def missing(self) -> list[str]:
         """The phases that no fault hit, if all tests were to run."""
         options = self._config.option
-        narrowed = options.keyword or options.markexpr not in ("", "not slow") or options.maxfail or options.collectonly
-        whole = any(Path(arg).name in ("faults", "tests") for arg in self._config.args)
+        narrowed = options.keyword or options.lf or options.maxfail or options.collectonly
+        whole = options.markexpr in _WHOLE and any(Path(arg).name in ("faults", "tests") for arg in self._config.args)
         return [] if narrowed or not whole else [phase for phase in Phase if not self.counts[phase]]
 
     @pytest.hookimpl(trylast=True)
