@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from jetmill.bus.jetstream.link import Link
 from jetmill.bus.jetstream.pace import LARGE_BATCH, Pace
 from jetmill.bus.jetstream.read import Reader
 from jetmill.errors import BusError, DisconnectedError, NotFoundError, RefusedError
+from support.nats import NatsServer
 from support.wait import soon
 
 pytestmark = pytest.mark.integration
@@ -133,6 +135,18 @@ async def test_large_batches_beside_each_other_keep_within_the_servers_limits(li
         ]
     )
     assert sorted(verdicts) == list(range(1, 6001))  # type: ignore[type-var]
+
+
+async def test_what_fills_a_batch_leaves_before_the_caller_goes_on(
+    link: Link, stream: Any, shared_server: NatsServer
+) -> None:
+    """The server begins with it while the loop is still busy making more."""
+    appender = Appender(link)
+    futures = [appender.append(f"{stream.name}.{number}", b"x") for number in range(LARGE_BATCH)]
+    end = time.monotonic() + 30
+    while shared_server.ask(f"$JS.API.STREAM.INFO.{stream.name}")["state"]["messages"] < LARGE_BATCH:
+        assert time.monotonic() < end, "nothing has left, and the loop had no turn"
+    assert len(set(await settle(futures))) == LARGE_BATCH
 
 
 async def test_room_waits_for_the_backlog_to_shrink(appender: Appender, stream: Any) -> None:

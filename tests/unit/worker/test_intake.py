@@ -201,7 +201,7 @@ async def test_a_job_that_is_served_again_counts_what_still_runs_of_it(rig: Rig)
     field.intake.stop()
 
 
-async def test_nothing_starts_while_a_thousand_outcomes_wait_to_be_recorded(rig: Rig) -> None:
+async def test_nothing_starts_while_too_many_outcomes_wait_to_be_recorded(rig: Rig) -> None:
     await fill(rig, "work", MAX_UNSETTLED + 50)
     field = Field(rig, slots=100)
     field.intake.serve("work", limit=100)

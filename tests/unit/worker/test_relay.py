@@ -23,7 +23,7 @@ class Course:
         self.ended: dict[Work, Any] = {}
         self._expected: tuple[int, asyncio.Event] = (0, asyncio.Event())
         self.relay: Relay[Work, Any] = Relay(
-            lambda work: work(),
+            lambda work, _task: work(),
             done=self._note,
             failed=self._note,
             spawn=lambda run: self.tasks.append(asyncio.ensure_future(run)),

@@ -100,6 +100,7 @@ class Attempt:
         self._parts = parts
         self._on_abandoned = on_abandoned
         self.task: asyncio.Task[Any] | None = None
+        """The one that the handler runs in."""
         self._work: ThreadWork | None = None
         self._run: ProcessRun | CommandRun | None = None
         self._stopper: Timer | None = None
@@ -107,7 +108,6 @@ class Attempt:
 
     async def perform(self) -> Outcome:
         """Run the handler; how it ended. Everything that a handler can raise becomes an outcome here."""
-        self.task = asyncio.current_task()
         wheel = self._parts.wheel
         timer = wheel.arm(self.timeout_seconds, self._expire)
         current.set(self.context)

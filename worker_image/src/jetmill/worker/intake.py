@@ -19,7 +19,7 @@ from jetmill.protocol.subject import BANDS
 from jetmill.worker.credit import HOLD_SECONDS, START, WEIGHTS, Demand, decide_band, decide_budget, decide_wants
 
 TICK_SECONDS = 0.1
-MAX_UNSETTLED = 1000
+MAX_UNSETTLED = 3000
 """With so many outcomes on their way to the ledger (NATS is away), nothing more is started."""
 
 

@@ -28,14 +28,14 @@ R = TypeVar("R")
 
 
 class Relay(Generic[T, R]):
-    """Runs `perform(item)` for each item, then calls `done(item, result)`; `failed` hears of what it raised instead.
+    """Runs `perform(item, task)` for each item, then calls `done(item, result)`; `failed` hears of what it raised.
 
-    `spawn` makes the tasks. `context` is what each coroutine's own context is a copy of.
+    `task` is the one that the item runs in; `spawn` makes them. `context` is what each coroutine's own is a copy of.
     """
 
     def __init__(
         self,
-        perform: Callable[[T], Coroutine[Any, Any, R]],
+        perform: Callable[[T, asyncio.Task[Any] | None], Coroutine[Any, Any, R]],
         *,
         done: Callable[[T, R], None],
         failed: Callable[[T, BaseException], None],
@@ -81,7 +81,7 @@ class Relay(Generic[T, R]):
             item = ready.popleft()
             own = context.copy()
             try:
-                coroutine = self._perform(item)
+                coroutine = self._perform(item, task)
                 waits_for = own.run(coroutine.send, None)
             except StopIteration as end:
                 self._waits = False

@@ -251,7 +251,7 @@ class Slots:
         )
         return JobContext(facts, self._parts.host)
 
-    def _begin(self, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:
+    def _begin(self, attempt: Attempt, task: asyncio.Task[Any] | None) -> Coroutine[Any, Any, Outcome]:
         served = attempt.served
         if self.interrupting:
             return _conclude(Interrupted())
@@ -262,6 +262,7 @@ class Slots:
         numbers = self._parts.metrics.of(served.job)
         numbers.latency.observe(max(0.0, (attempt.context.facts.started - attempt.claim.delivery.time) / 1e6))
         attempt.began = self._time()
+        attempt.task = task
         return attempt.perform()
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:

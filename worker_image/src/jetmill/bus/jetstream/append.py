@@ -19,7 +19,7 @@ import msgspec
 
 from jetmill.bus.jetstream import wire
 from jetmill.bus.jetstream.link import Call, Link
-from jetmill.bus.jetstream.pace import Pace
+from jetmill.bus.jetstream.pace import LARGE_BATCH, Pace
 from jetmill.errors import BusError, DisconnectedError, NoAnswerError
 
 _BATCH_BYTES = 4 << 20
@@ -158,7 +158,10 @@ class Appender:
             single.settle_failed(DisconnectedError(f"{subject}: not connected to {self.link.options.url}"))
         else:
             self._queue.append(single)
-            self._pump_soon()
+            if len(self._queue) >= LARGE_BATCH and self._batches < self._options.batches_in_flight:
+                self._pump()  # the server begins with these while the next ones are made
+            else:
+                self._pump_soon()
         return single.future
 
     @property
