@@ -31,11 +31,11 @@ demo: page ## 200 jobs on a real nats-server, a worker killed in the middle, the
 
 test: checks unit conformance integration faults-short ## Everything that must hold (REQUIRE_ALL=1: a skipped test is a failure)
 
-# What is one process each, two at a time. What each prints comes in one piece, where make can do that (from 4.0 on).
-TWO := @$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+# What is one process each, beside each other. What each prints comes in one piece, where make can do that (from 4.0 on).
+BESIDE := @$(MAKE) --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 .PHONY: checks
 checks: $(STAMP) $(VENV)/.chart
-	$(TWO) types chart check-page lint imports
+	$(BESIDE) -j2 types chart check-page lint imports
 
 ##@ The parts of test
 
@@ -54,20 +54,24 @@ imports: $(STAMP) ## Which module may import which (import-linter)
 # random moments, servers, browsers and compilers share few cores there, and being late is no defect.
 again = $(if $(RETRY), || { printf '\n=== once more and alone: what failed\n'; $(1) --last-failed --last-failed-no-failures none; })
 
-# Two plain processes, each of which collects its half alone, cost half of what xdist's three do for as many small tests.
-# The halves take about as long as each other.
-.PHONY: unit-half unit-other-half
+# Plain processes, each of which collects its part alone, cost half of what xdist's do for as many small tests. What
+# the second one runs waits a third of its time; each takes about as long as the others.
+.PHONY: unit-sdk unit-worker unit-operator
 UNIT = $(PYTEST) -q -p no:xdist -p no:pytest-kind -o cache_dir=.pytest_cache/$@ $(if $(MAKE_TERMOUT),--color=yes)
-UNIT_HALF := $(addprefix tests/unit/,bus cli client ledger protocol reconcile testing worker)
-OTHER_HALF := tests/unit $(addprefix --ignore=,$(UNIT_HALF))
-unit: $(STAMP) ## Tests without any I/O of ours, in two processes beside each other (CI=1: three times as many examples of each property)
-	$(TWO) unit-half unit-other-half
+UNIT_SDK := $(addprefix tests/unit/,bus cli client ledger protocol testing)
+UNIT_WORKER := $(addprefix tests/unit/,reconcile worker)
+UNIT_OPERATOR := tests/unit $(addprefix --ignore=,$(UNIT_SDK) $(UNIT_WORKER))
+unit: $(STAMP) ## Tests without any I/O of ours, in three processes beside each other (CI=1: three times as many examples of each property)
+	$(BESIDE) -j3 unit-operator unit-worker unit-sdk
 
-unit-half: $(STAMP)
-	$(UNIT) $(UNIT_HALF)$(call again,$(UNIT) $(UNIT_HALF))
+unit-sdk: $(STAMP)
+	$(UNIT) $(UNIT_SDK)$(call again,$(UNIT) $(UNIT_SDK))
 
-unit-other-half: $(STAMP)
-	$(UNIT) $(OTHER_HALF)$(call again,$(UNIT) $(OTHER_HALF))
+unit-worker: $(STAMP)
+	$(UNIT) $(UNIT_WORKER)$(call again,$(UNIT) $(UNIT_WORKER))
+
+unit-operator: $(STAMP)
+	$(UNIT) $(UNIT_OPERATOR)$(call again,$(UNIT) $(UNIT_OPERATOR))
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server

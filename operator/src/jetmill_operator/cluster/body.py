@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import msgspec
+
 from jetmill_operator.cluster.errors import ForbiddenError, InvalidError
 from jetmill_operator.cluster.ports import DEPLOYMENT, EVENT, LEASE, SECRET, SERVICE_ACCOUNT, Body, Kind
 
@@ -14,16 +16,12 @@ T = TypeVar("T")
 PLAIN = frozenset({SERVICE_ACCOUNT, SECRET, LEASE, EVENT})
 """Kinds without a status of their own and without a generation."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_HOLDERS = (dict, list)
 
 
 def clone(value: T) -> T:
     """Copy what JSON can hold, all the way down."""
-    if isinstance(value, dict):  # what holds nothing is not asked: most of a body are leaves
-        return {name: clone(field) if isinstance(field, _HOLDERS) else field for name, field in value.items()}  # type: ignore[return-value]
-    if isinstance(value, list):
-        return [clone(item) if isinstance(item, _HOLDERS) else item for item in value]  # type: ignore[return-value]
-    return value
+    copy: T = msgspec.to_builtins(value)
+    return copy
 
 
 def check_identity(kind: Kind, body: Mapping[str, Any]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ spec.containers[name=worker].image  →  ("spec", "containers", (("name", "worke
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jetmill_operator.cluster.errors import InvalidError
@@ -81,19 +81,27 @@ def paths_of(value: object, path: Path = ()) -> Paths:
     return frozenset(path for path, _ in walk(value, path))
 
 
-def walk(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield each leaf with its value, and each item of a keyed list (with None, for its fields say the rest)."""
-    keys = keys_of(path, value)
+def walk(value: object, path: Path = ()) -> list[tuple[Path, Any]]:
+    """Give each leaf with its value, and each item of a keyed list (with None, for its fields say the rest)."""
+    found: list[tuple[Path, Any]] = []
+    _gather(value, path, found.append)
+    return found
+
+
+def _gather(value: object, path: Path, put: Callable[[tuple[Path, Any]], None]) -> None:
     if isinstance(value, dict) and value and is_merged(path, value):
         for name, field in value.items():
-            yield from walk(field, (*path, name))
-    elif isinstance(value, list) and value and keys is not None:
+            if isinstance(field, (dict, list)):
+                _gather(field, (*path, name), put)
+            else:
+                put(((*path, name), field))
+    elif isinstance(value, list) and value and (keys := keys_of(path, value)) is not None:
         for step, item in index(path, value, keys).items():
-            yield (*path, step), None
+            put(((*path, step), None))
             if keys != ("",):
-                yield from walk(item, (*path, step))
+                _gather(item, (*path, step), put)
     elif path:
-        yield path, value
+        put((path, value))
 
 
 def changes(before: object, after: object) -> tuple[Paths, Paths]:
