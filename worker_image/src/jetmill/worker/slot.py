@@ -364,7 +364,7 @@ class Slots:
             return None
         record = settled.entry.record
         state = record.state
-        name = "interrupted" if state is State.QUEUED else state.value
+        name: str = "interrupted" if state is State.QUEUED else state
         if name in numbers.outcomes:
             numbers.outcomes[name] += 1
         if state is State.SUCCEEDED or record.final:
@@ -381,7 +381,7 @@ class Slots:
             )
             return record
         if self._parts.settings.log_jobs:
-            log.info("job_finished", job=served.job, job_id=settled.entry.id, attempt=record.attempt, state=name)
+            log.info("job_finished", job=served.job, job_id=settled.entry.id, attempt=record.attempt, state=str(name))
         return None
 
     async def _tell_failed(self, served: Served, context: JobContext, record: Record) -> None:

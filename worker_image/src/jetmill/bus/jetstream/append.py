@@ -1,7 +1,8 @@
 """Appends to one stream: pipelined, and grouped into atomic batches when they pile up.
 
 An append alone leaves in the same turn of the loop. While appends come faster than the server answers, they wait here
-until there are enough for an atomic batch (ADR-50), which costs the server one sync for all of them:
+until there are enough for an atomic batch (ADR-50), which costs the server one sync for all of them. What fills a large
+one leaves at once, so that the server has work while the loop makes the next:
 
     append ──▶ queue ──┬─ few waiting ──────▶ single ──▶ its own verdict
                        └─ many waiting ─────▶ batch ──┬─ committed: sequences count back from the last
@@ -158,7 +159,7 @@ class Appender:
             single.settle_failed(DisconnectedError(f"{subject}: not connected to {self.link.options.url}"))
         else:
             self._queue.append(single)
-            if len(self._queue) >= LARGE_BATCH and self._batches < self._options.batches_in_flight:
+            if len(self._queue) >= LARGE_BATCH and self._atomic and self._batches < self._options.batches_in_flight:
                 self._pump()  # the server begins with these while the next ones are made
             else:
                 self._pump_soon()
