@@ -50,14 +50,15 @@ types: $(STAMP) ## Types (mypy, strict)
 imports: $(STAMP) ## Which module may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-# RETRY=1 (as CI says): what failed is tried once more, alone, and both runs are printed. Processes that are killed at
-# random moments, servers, browsers and compilers share few cores there, and being late is no defect.
-again = $(if $(RETRY), || { printf '\n=== once more and alone: what failed\n'; $(1) --last-failed --last-failed-no-failures none; })
+# RETRY=1 (as CI says): what failed is tried once more, alone, and both runs are printed, where servers, browsers and
+# clusters share few cores and may be late. Only after a run that came to its end (1): one that broke off left out the rest.
+again = $(if $(RETRY), || { [ $$? = 1 ] || exit 1; printf '\n=== once more and alone: what failed\n'; \
+	$(1) --last-failed --last-failed-no-failures none; })
 
 # Plain processes, each of which collects its part alone, cost half of what xdist's do for as many small tests. What
-# the second one runs waits a third of its time; each takes about as long as the others.
+# unit-worker runs waits a third of its time; each takes about as long as the others.
 .PHONY: unit-sdk unit-worker unit-operator
-UNIT = $(PYTEST) -q -p no:xdist -p no:pytest-kind -o cache_dir=.pytest_cache/$@ $(if $(MAKE_TERMOUT),--color=yes)
+UNIT := $(PYTEST) -q -p no:xdist -p no:pytest-kind $(if $(MAKE_TERMOUT),--color=yes)
 UNIT_SDK := $(addprefix tests/unit/,bus cli client ledger protocol testing)
 UNIT_WORKER := $(addprefix tests/unit/,reconcile worker)
 UNIT_OPERATOR := tests/unit $(addprefix --ignore=,$(UNIT_SDK) $(UNIT_WORKER))
@@ -65,17 +66,17 @@ unit: $(STAMP) ## Tests without any I/O of ours, in three processes beside each 
 	$(BESIDE) -j3 unit-operator unit-worker unit-sdk
 
 unit-sdk: $(STAMP)
-	$(UNIT) $(UNIT_SDK)$(call again,$(UNIT) $(UNIT_SDK))
+	$(UNIT) $(UNIT_SDK)
 
 unit-worker: $(STAMP)
-	$(UNIT) $(UNIT_WORKER)$(call again,$(UNIT) $(UNIT_WORKER))
+	$(UNIT) $(UNIT_WORKER)
 
 unit-operator: $(STAMP)
-	$(UNIT) $(UNIT_OPERATOR)$(call again,$(UNIT) $(UNIT_OPERATOR))
+	$(UNIT) $(UNIT_OPERATOR)
 
 .PHONY: chart snapshots
 chart: $(VENV)/.chart ## The Helm chart: rendered, linted, validated, its NATS users on a real nats-server
-	$(PYTEST) tests/chart$(call again,$(PYTEST) tests/chart)
+	$(PYTEST) tests/chart
 
 snapshots: $(VENV)/.chart ## What the chart renders, anew (look at the difference)
 	UPDATE_SNAPSHOTS=1 $(PYTEST) -q tests/chart/test_render.py
@@ -118,8 +119,10 @@ check-fields: $(STAMP) ## Each field of each CRD names a test of what it does, w
 tell-fields: $(STAMP) ## The same of the tests that ran already: after `make test` nothing is run twice
 	cd tests && ../$(BIN)/python -m support.fields ../build/fields.json
 
-SHORT_TIER = $(addprefix tests/cluster/test_,crd.py gitops.py lease.py refusals.py rights.py) \
-	$(addprefix tests/e2e/test_,install.py three_kinds.py upgrade.py)
+API_TIER = -m "cluster and not (disruptive or soak)" tests/cluster tests/conformance --keep-cluster $(PYTEST_OPTIONS)
+POD_TIER = -m "(e2e or disruptive) and not soak" tests/cluster tests/e2e --keep-cluster $(PYTEST_OPTIONS)
+SHORT_TIER = -m "(cluster or e2e) and not soak" $(addprefix tests/cluster/test_,crd.py gitops.py lease.py refusals.py rights.py) \
+	$(addprefix tests/e2e/test_,install.py three_kinds.py upgrade.py) $(PYTEST_OPTIONS)
 
 # Tests of the API have a namespace and an operator of their own each, and wait more than they compute. What takes down
 # a part of the cluster, or has the chart's one operator for all of it, comes after them. The cluster serves both parts.
@@ -127,14 +130,14 @@ SHORT_TIER = $(addprefix tests/cluster/test_,crd.py gitops.py lease.py refusals.
 test-cluster: test-cluster-api test-cluster-pods ## On a real Kubernetes: JETMILL_TEST_KUBECONFIG, else pytest-kind (Docker and kind; the cluster stays)
 
 test-cluster-api: $(VENV)/.chart ## Its part without pods: the operator as a process against the API
-	$(PYTEST) -n 3 --dist worksteal -m "cluster and not (disruptive or soak)" tests/cluster tests/conformance --keep-cluster $(PYTEST_OPTIONS)
+	$(PYTEST) -n 3 --dist worksteal $(API_TIER)$(call again,$(PYTEST) $(API_TIER))
 
 test-cluster-pods: $(VENV)/.chart ## Its part with pods, and the API server killed
-	$(PYTEST) -m "(e2e or disruptive) and not soak" tests/cluster tests/e2e --keep-cluster $(PYTEST_OPTIONS)
+	$(PYTEST) $(POD_TIER)$(call again,$(PYTEST) $(POD_TIER))
 
 .PHONY: test-cluster-short
 test-cluster-short: $(VENV)/.chart ## The same in short: what a user sees, from install to uninstall, and the refusals of the API
-	$(PYTEST) -m "(cluster or e2e) and not soak" $(SHORT_TIER) $(PYTEST_OPTIONS)
+	$(PYTEST) $(SHORT_TIER)$(call again,$(PYTEST) $(SHORT_TIER))
 
 .PHONY: soak
 soak: $(VENV)/.chart ## What takes many minutes there: 504 long jobs through many steps down, 1,000 Jobs, 10,000 schedules (figures at the end)
@@ -165,10 +168,8 @@ bench-event: $(STAMP) ## Events: published and turned into jobs a second, beside
 faults: $(STAMP) ## Kill workers (ROUNDS=100 times), nats-server (a fifth as often), connections; prove that nothing is lost
 	ROUNDS=$(or $(ROUNDS),100) $(PYTEST) -n 2 -m "not soak" tests/faults
 
-faults-short: FAULTS = ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST)
-faults-short: SHORT = -m "not slow and not soak" tests/faults
 faults-short: $(STAMP) ## The same in short: each phase at least once
-	$(FAULTS) $(WAITING) $(SHORT)$(call again,$(FAULTS) $(SHORT))
+	ROUNDS=$(or $(SHORT_ROUNDS),5) $(PYTEST) $(WAITING) -m "not slow and not soak" tests/faults
 
 ##@ Images
 

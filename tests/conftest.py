@@ -76,7 +76,7 @@ class FieldRecorder:
             return
         self._file.parent.mkdir(exist_ok=True)
         with self._file.open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # `make unit` has two sessions at once
+            fcntl.flock(file, fcntl.LOCK_EX)  # `make unit` has three sessions at once
             file.seek(0)
             known = json.loads(file.read() or "{}")
             file.truncate(0)

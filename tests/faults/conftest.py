@@ -36,7 +36,7 @@ class FaultTable:
     def missing(self) -> list[str]:
         """The phases that no fault hit, if all tests were to run."""
         options = self._config.option
-        narrowed = options.keyword or options.lf or options.maxfail or options.collectonly
+        narrowed = options.keyword or getattr(options, "lf", False) or options.maxfail or options.collectonly
         whole = options.markexpr in _WHOLE and any(Path(arg).name in ("faults", "tests") for arg in self._config.args)
         return [] if narrowed or not whole else [phase for phase in Phase if not self.counts[phase]]
 

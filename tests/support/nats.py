@@ -160,7 +160,7 @@ class NatsServer:
     def freeze(self) -> None:
         """SIGSTOP: it hangs, its connections stay; returns when its last thread has stopped."""
         self.send(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+        os.waitpid(self.pid, os.WUNTRACED)
 
     def thaw(self) -> None:
         """SIGCONT: it goes on."""

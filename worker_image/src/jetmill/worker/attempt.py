@@ -7,7 +7,7 @@ payload ─▶ arguments ─▶ on_performing ─▶ handler ─▶ result ─�
                                       process, command  killed
 ```
 
-The handler runs in the task that claimed the job, which costs no second task. `stop` acts only while the handler has
+The handler runs in a task of the relay, which is named before its first step. `stop` acts only while the handler has
 the word, so nothing that Jetmill itself awaits is ever cancelled in its stead. A handler that ends well although it was
 told to stop has succeeded.
 """

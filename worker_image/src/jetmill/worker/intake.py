@@ -19,8 +19,11 @@ from jetmill.protocol.subject import BANDS
 from jetmill.worker.credit import HOLD_SECONDS, START, WEIGHTS, Demand, decide_band, decide_budget, decide_wants
 
 TICK_SECONDS = 0.1
-MAX_UNSETTLED = 3000
-"""With so many outcomes on their way to the ledger (NATS is away), nothing more is started."""
+MAX_UNSETTLED = 2000
+"""With so many outcomes on their way to the ledger nothing more is started: NATS is away, or the worker has a thousand
+slots and is quicker than the ledger. What is lost of them with the worker is done again. With the claims they stay
+under what may wait in the ledger's appender before a handler's own appends have to wait (`bus`).
+"""
 
 
 class Line:

@@ -159,7 +159,7 @@ class Appender:
             single.settle_failed(DisconnectedError(f"{subject}: not connected to {self.link.options.url}"))
         else:
             self._queue.append(single)
-            if len(self._queue) >= LARGE_BATCH and self._atomic and self._batches < self._options.batches_in_flight:
+            if len(self._queue) >= LARGE_BATCH and self._may_send_batch():
                 self._pump()  # the server begins with these while the next ones are made
             else:
                 self._pump_soon()
@@ -205,13 +205,23 @@ class Appender:
         self.batch_ended(len(members))
         self._alone.extend(members)
 
+    def _may_send_batch(self) -> bool:
+        return (
+            self._atomic
+            and len(self._queue) >= self._pace.threshold
+            and self._batches < self._options.batches_in_flight
+        )
+
     def _pump_soon(self) -> None:
         if not self._pump_due:
             self._pump_due = True
-            self.link.loop.call_soon(self._pump)
+            self.link.loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._pump_due = False
+        self._pump()
 
     def _pump(self) -> None:
-        self._pump_due = False
         options = self._options
         self._pace.observe(self.link.loop.time(), ended=self._ended, in_flight=0 if self._batches else self._singles)
         self._ended = 0
