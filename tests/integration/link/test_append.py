@@ -10,7 +10,7 @@ import pytest
 
 from jetmill.bus.jetstream.append import Appender, AppendOptions
 from jetmill.bus.jetstream.link import Link
-from jetmill.bus.jetstream.pace import LARGE_BATCH, Pace
+from jetmill.bus.jetstream.pace import LARGE_BATCH, NEVER, Pace
 from jetmill.bus.jetstream.read import Reader
 from jetmill.errors import BusError, DisconnectedError, NotFoundError, RefusedError
 from support.nats import NatsServer
@@ -177,41 +177,89 @@ async def test_reading_a_stream_that_is_not_there_is_an_error(reader: Reader) ->
         await reader.last_seq("nosuch")
 
 
-def test_small_batches_wait_for_proof_that_singles_are_dear() -> None:
+def feed(pace: Pace, *, single_us: float, until: float, since: float = 1.0, in_flight: int = 64) -> None:
+    """Singles at this price, one after the other, eight answers at a look."""
+    now = since
+    while now < until:
+        pace.observe(now, singles=8, members=0, singles_in_flight=in_flight, batches_in_flight=0)
+        now += single_us * 8 / 1e6
+
+
+def feed_batches(pace: Pace, *, member_us: float, since: float, batches: int = 8) -> None:
+    """Large batches at this price, three under way at each look."""
+    for number in range(batches):
+        pace.observe(
+            since + number * LARGE_BATCH * member_us / 1e6,
+            singles=0,
+            members=LARGE_BATCH,
+            singles_in_flight=0,
+            batches_in_flight=3,
+        )
+
+
+def test_nothing_is_batched_before_singles_are_known_to_be_dear() -> None:
     pace = Pace()
-    assert pace.threshold == LARGE_BATCH
-    for turn in range(200):  # 8 answers in 1.6 ms: a sync each
-        pace.observe(1.0 + turn * 0.0016, ended=8, in_flight=64)
+    assert pace.threshold == NEVER
+    feed(pace, single_us=200, until=2.0)
     assert pace.threshold <= 20
 
 
-def test_small_batches_do_not_pay_where_singles_are_cheap() -> None:
+def test_batches_do_not_pay_where_singles_are_cheap() -> None:
     pace = Pace()
-    for turn in range(200):
-        pace.observe(1.0 + turn * 0.0001, ended=10, in_flight=64)
-    assert pace.threshold == LARGE_BATCH
+    window = pace.window
+    feed(pace, single_us=20, until=1.1)
+    assert pace.threshold == NEVER
+    assert pace.window > window
 
 
-def test_the_pace_is_measured_anew_after_a_while_of_batches() -> None:
+def test_batches_that_cost_as_much_as_singles_are_given_up() -> None:
+    """A slow machine: singles look dear, because everything is."""
     pace = Pace()
-    for turn in range(200):
-        pace.observe(1.0 + turn * 0.0016, ended=8, in_flight=64)
+    feed(pace, single_us=90, until=2.0)
+    assert pace.threshold <= LARGE_BATCH
+    feed_batches(pace, member_us=80, since=2.0)
+    assert pace.threshold == NEVER
+    feed(pace, single_us=90, since=10.0, until=11.0)
+    assert pace.threshold == NEVER
+
+
+def test_batches_that_pay_go_on() -> None:
+    pace = Pace()
+    feed(pace, single_us=90, until=2.0)
+    feed_batches(pace, member_us=25, since=2.0)
+    assert pace.threshold <= 40
+
+
+def test_the_price_of_a_single_is_measured_anew_after_a_while_of_batches() -> None:
+    pace = Pace()
+    feed(pace, single_us=200, until=2.0)
+    feed_batches(pace, member_us=20, since=3.0)
     assert pace.threshold <= 20
-    pace.observe(2.0, ended=0, in_flight=0)
-    assert pace.threshold <= 20
-    pace.observe(10.0, ended=0, in_flight=0)
-    assert pace.threshold == LARGE_BATCH
+    feed_batches(pace, member_us=20, since=40.0, batches=1)
+    assert pace.threshold == NEVER
+    feed(pace, single_us=20, since=41.0, until=42.0)
+    assert pace.threshold == NEVER
 
 
-def test_a_hiccup_of_the_machine_does_not_make_small_batches_pay() -> None:
+def test_a_hiccup_of_the_machine_does_not_make_batches_pay() -> None:
     pace = Pace()
-    for turn in range(200):
-        pace.observe(1.0 + turn * 0.0001 + turn // 20 * 0.5, ended=10, in_flight=64)
-    assert pace.threshold == LARGE_BATCH
+    feed(pace, single_us=20, until=1.05)
+    feed(pace, single_us=20, since=1.5, until=1.55)
+    assert pace.threshold == NEVER
+
+
+def test_a_single_that_comes_in_bursts_is_measured_over_many_of_them() -> None:
+    """Answers come together: each look finds all of them or none."""
+    pace = Pace()
+    for burst in range(40):
+        now = 1.0 + burst
+        pace.begin(now, singles_in_flight=32, batches_in_flight=0)
+        pace.observe(now + 0.0064, singles=32, members=0, singles_in_flight=0, batches_in_flight=0)
+    assert pace.single_us == pytest.approx(200)
 
 
 def test_an_idle_server_teaches_nothing_about_its_pace() -> None:
     pace = Pace()
-    for turn in range(200):  # slow, but because little is asked
-        pace.observe(1.0 + turn * 0.1, ended=1, in_flight=1)
+    for turn in range(2000):  # slow, but because little is asked
+        pace.observe(1.0 + turn * 0.1, singles=1, members=0, singles_in_flight=1, batches_in_flight=0)
     assert pace.single_us is None

@@ -1,10 +1,11 @@
-"""Appends to one stream: pipelined, and grouped into atomic batches when they pile up.
+"""Appends to one stream: pipelined, and grouped into atomic batches where that pays and when they pile up.
 
-An append alone leaves in the same turn of the loop. While appends come faster than the server answers, they wait here
-until there are enough for an atomic batch (ADR-50), which costs the server one sync for all of them. What fills a large
-one leaves at once, so that the server has work while the loop makes the next:
+An append leaves in the same turn of the loop while few are under way. Where each costs the server a sync (see `pace`)
+and they come faster than it answers, they wait here until there are enough for an atomic batch (ADR-50), which costs
+one sync for all of them. As many as make a large batch leave at once, singly or as one, so that the server has work
+while the loop makes the next:
 
-    append ──▶ queue ──┬─ few waiting ──────▶ single ──▶ its own verdict
+    append ──▶ queue ──┬─ few, or cheap ────▶ single ──▶ its own verdict
                        └─ many waiting ─────▶ batch ──┬─ committed: sequences count back from the last
                                  ▲                    ├─ refused: nothing stored, each again as a single
                                  └─ a few in flight   └─ unanswered: nobody knows, every member NoAnswerError
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic
 
 import msgspec
 
@@ -41,7 +43,6 @@ class AppendOptions:
     """As many as this must wait before a batch is worth its cost; None: found by measuring, see `pace`."""
     batch_size: int = 500
     batches_in_flight: int = 4
-    singles_in_flight: int = 256
 
 
 class _PubAck(msgspec.Struct):
@@ -135,6 +136,7 @@ class Appender:
         self._pace = Pace(self._options.batch_threshold)
         self._singles = 0
         self._ended = 0
+        self._members_ended = 0
         self._batches = 0
         self._batched = 0
         self._batch_id = 0
@@ -159,7 +161,7 @@ class Appender:
             single.settle_failed(DisconnectedError(f"{subject}: not connected to {self.link.options.url}"))
         else:
             self._queue.append(single)
-            if len(self._queue) >= LARGE_BATCH and self._may_send_batch():
+            if len(self._queue) >= LARGE_BATCH and self._may_send():
                 self._pump()  # the server begins with these while the next ones are made
             else:
                 self._pump_soon()
@@ -196,6 +198,8 @@ class Appender:
         """Take note that a batch has its verdict."""
         self._batches -= 1
         self._batched -= count
+        if count >= LARGE_BATCH:
+            self._members_ended += count
         self._pump_soon()
 
     def batch_refused(self, members: list[_Single], code: int) -> None:
@@ -205,12 +209,10 @@ class Appender:
         self.batch_ended(len(members))
         self._alone.extend(members)
 
-    def _may_send_batch(self) -> bool:
-        return (
-            self._atomic
-            and len(self._queue) >= self._pace.threshold
-            and self._batches < self._options.batches_in_flight
-        )
+    def _may_send(self) -> bool:
+        if self._atomic and len(self._queue) >= self._pace.threshold:
+            return self._batches < self._options.batches_in_flight
+        return self._singles < self._pace.window
 
     def _pump_soon(self) -> None:
         if not self._pump_due:
@@ -223,10 +225,15 @@ class Appender:
 
     def _pump(self) -> None:
         options = self._options
-        self._pace.observe(self.link.loop.time(), ended=self._ended, in_flight=0 if self._batches else self._singles)
-        self._ended = 0
-        singles_in_flight = options.singles_in_flight
-        while self._alone and self._singles < singles_in_flight:
+        self._pace.observe(
+            monotonic(),
+            singles=self._ended,
+            members=self._members_ended,
+            singles_in_flight=self._singles,
+            batches_in_flight=self._batches,
+        )
+        self._ended = self._members_ended = 0
+        while self._alone and self._singles < self._pace.window:
             self._send_single(self._alone.popleft())
         queue = self._queue
         while queue:
@@ -234,11 +241,12 @@ class Appender:
                 if self._batches >= options.batches_in_flight:
                     break  # meanwhile the next batch grows
                 self._send_batch(self._take_members())
-            elif self._singles < singles_in_flight:
+            elif self._singles < self._pace.window:
                 self._send_single(queue.popleft())
             else:
                 break
         self.link.client.flush_now()
+        self._pace.begin(monotonic(), singles_in_flight=self._singles, batches_in_flight=self._batches)
         if self._waiters:
             self._release_waiters()
 

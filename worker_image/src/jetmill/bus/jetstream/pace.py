@@ -1,65 +1,132 @@
 """When an atomic batch pays: measured from the appends themselves.
 
-A batch costs an R1 file stream a temporary store (some milliseconds), whatever its size; a single costs a sync where
-the server syncs always (200 µs and more), and next to nothing where it does not (10 µs). From LARGE_BATCH on a batch
-costs the server no more than its members alone, whatever these cost, and spares us their answers. Whether a smaller
-one pays has to be measured: the price of a single is watched while the server, not we, is what everything waits for:
-when answers were still missing each time we looked. The cheapest of the last samples counts, for a busy machine makes
-samples dearer than they are and batches leave no singles to correct it by; for the same reason the price is forgotten,
-and measured anew, every few seconds.
+A batch costs an R1 file stream a temporary store (some milliseconds) and each member a second write; a single costs a
+sync where the server syncs always (50 µs and more, by the disk), and little where it does not. With the server's
+default sync a drain in singles is a third quicker than one in batches, with every write synced half as quick.
+
+So both are measured, each while it is what everything waits for: singles when answers were still missing each time we
+looked, large batches when two were. Answers come in bursts, so a sample is a window of singles; the median of three
+counts, for a machine has hiccups. Nothing is batched until singles are known not to be cheap; then batches are tried,
+and go on where a member costs clearly less than a single. What is not in use is tried again every half minute.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 
 _BATCH_US = 2500.0
-_MEMBER_US = 60.0
+_MEMBER_US = 15.0
+_CHEAP_US = 50.0
+_WORTH = 0.6
+"""A member that costs less than this part of a single is worth batches; both are measured on a busy machine."""
 _SMALLEST_BATCH = 16
-_BUSY = 8
-_SAMPLE = 32
-_SAMPLES = 4
-_MEMORY_SECONDS = 5.0
+_BUSY_SINGLES = 8
+_BUSY_BATCHES = 2
+_SAMPLE_SINGLES = 256
+_SAMPLE_MEMBERS = 500
+_SAMPLES = 3
+_MEMORY_SECONDS = 30.0
 LARGE_BATCH = 250
-"""As many that wait go as a batch, always."""
+"""As many that wait are enough for a batch wherever batches pay."""
+NEVER = sys.maxsize
+_WINDOW = 256
+_WINDOW_CHEAP = 2000
+
+
+class _Meter:
+    """What one of many costs while the server has `busy` of them or more; samples of `sample` each, over as many busy
+    times as that takes.
+    """
+
+    def __init__(self, busy: int, sample: int) -> None:
+        self._busy = busy
+        self._sample = sample
+        self._began = 0.0
+        self._ended = 0
+        self._spent = 0.0
+        self._samples: deque[float] = deque(maxlen=_SAMPLES)
+        self.learned = 0.0
+
+    @property
+    def us(self) -> float | None:
+        """Microseconds for each; None: not known (any more)."""
+        return sorted(self._samples)[_SAMPLES // 2] if len(self._samples) == _SAMPLES else None
+
+    def observe(self, now: float, ended: int, in_flight: int) -> bool:
+        """Take note; True: there is a new sample."""
+        if self._began:
+            self._ended += ended
+            self._spent += now - self._began
+        self._began = now if in_flight >= self._busy else 0.0
+        if self._ended < self._sample:
+            return False
+        self._samples.append(self._spent / self._ended * 1e6)
+        self._ended, self._spent, self.learned = 0, 0.0, now
+        return True
+
+    def begin(self, now: float, in_flight: int) -> None:
+        """So many are under way from now on."""
+        if not self._began and in_flight >= self._busy:
+            self._began = now
+
+    def forget(self) -> None:
+        """Measure anew."""
+        self._samples.clear()
 
 
 class Pace:
-    """How many appends must wait before a batch is worth its cost; `fixed` says it instead of measuring."""
+    """How many appends must wait before a batch is worth its cost (`threshold`), and how many singles may be under
+    way (`window`); `fixed` says the first instead of measuring.
+    """
 
     def __init__(self, fixed: int | None = None) -> None:
         self._fixed = fixed
-        self._began = 0.0
-        self._ended = 0
-        self._samples: deque[float] = deque(maxlen=_SAMPLES)
-        self._learned = 0.0
-        self.single_us: float | None = None
-        self.threshold = LARGE_BATCH if fixed is None else fixed
+        self._singles = _Meter(_BUSY_SINGLES, _SAMPLE_SINGLES)
+        self._members = _Meter(_BUSY_BATCHES, _SAMPLE_MEMBERS)
+        self.threshold = NEVER if fixed is None else fixed
+        self.window = _WINDOW
 
-    def observe(self, now: float, *, ended: int, in_flight: int) -> None:
-        """Take note at `now` (seconds) of singles that ended since the last note; `in_flight` are still on the way."""
+    @property
+    def single_us(self) -> float | None:
+        """What a single costs, as far as it is known."""
+        return self._singles.us
+
+    def observe(
+        self, now: float, *, singles: int, members: int, singles_in_flight: int, batches_in_flight: int
+    ) -> None:
+        """Take note at `now` (seconds) of `singles`, and `members` of large batches, that ended since the last note,
+        and of what is still on the way.
+        """
         if self._fixed is not None:
             return
-        if len(self._samples) == _SAMPLES and now - self._learned > _MEMORY_SECONDS:
-            self._samples.clear()
-            self.threshold = LARGE_BATCH
-        if in_flight < _BUSY:
-            self._began = 0.0
-            return
-        if not self._began:
-            self._began, self._ended = now, 0
-            return
-        self._ended += ended
-        if self._ended >= _SAMPLE:
-            self._learn(now, (now - self._began) / self._ended * 1e6)
-            self._began, self._ended = now, 0
+        alone = 0 if batches_in_flight else singles_in_flight
+        learned = self._singles.observe(now, singles, alone)
+        learned |= self._members.observe(now, members, batches_in_flight)
+        learned |= self._forget(now)
+        if learned:
+            self._decide()
 
-    def _learn(self, now: float, sample_us: float) -> None:
-        self._samples.append(sample_us)
-        if len(self._samples) < _SAMPLES:
-            return
-        self._learned = now
-        self.single_us = min(self._samples)
-        saved_us = self.single_us - _MEMBER_US
-        worth = int(_BATCH_US / saved_us) if saved_us > 0 else LARGE_BATCH
-        self.threshold = min(LARGE_BATCH, max(_SMALLEST_BATCH, worth))
+    def begin(self, now: float, *, singles_in_flight: int, batches_in_flight: int) -> None:
+        """Take note of what is under way after some were sent."""
+        if self._fixed is None:
+            self._singles.begin(now, 0 if batches_in_flight else singles_in_flight)
+            self._members.begin(now, batches_in_flight)
+
+    def _forget(self, now: float) -> bool:
+        forgets = False
+        for meter in (self._singles, self._members):
+            if meter.us is not None and now - meter.learned > _MEMORY_SECONDS:
+                meter.forget()
+                forgets = True
+        return forgets
+
+    def _decide(self) -> None:
+        single, member = self._singles.us, self._members.us
+        if single is None:
+            self.threshold, self.window = NEVER, _WINDOW
+        elif single <= _CHEAP_US or (member is not None and member >= single * _WORTH):
+            self.threshold, self.window = NEVER, _WINDOW_CHEAP
+        else:
+            worth = int(_BATCH_US / (single - _MEMBER_US))
+            self.threshold, self.window = min(LARGE_BATCH, max(_SMALLEST_BATCH, worth)), _WINDOW
