@@ -258,6 +258,16 @@ def test_a_single_that_comes_in_bursts_is_measured_over_many_of_them() -> None:
     assert pace.single_us == pytest.approx(200)
 
 
+def test_a_broken_connection_is_nobodys_price() -> None:
+    pace = Pace()
+    for round_ in range(4):
+        now = 1.0 + round_ * 100
+        pace.begin(now, singles_in_flight=256, batches_in_flight=0)
+        pace.interrupt()
+        pace.observe(now + 60, singles=256, members=0, singles_in_flight=0, batches_in_flight=0)
+    assert pace.single_us is None
+
+
 def test_an_idle_server_teaches_nothing_about_its_pace() -> None:
     pace = Pace()
     for turn in range(2000):  # slow, but because little is asked

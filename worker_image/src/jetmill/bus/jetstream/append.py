@@ -308,6 +308,7 @@ class Appender:
         )
 
     def _fail_queued(self) -> None:
+        self._pace.interrupt()
         queued = [*self._alone, *self._queue]
         self._alone.clear()
         self._queue.clear()

@@ -5,7 +5,7 @@ sync where the server syncs always (50 µs and more, by the disk), and little wh
 default sync a drain in singles is a third quicker than one in batches, with every write synced half as quick.
 
 So both are measured, each while it is what everything waits for: singles when answers were still missing each time we
-looked, large batches when two were. Answers come in bursts, so a sample is a window of singles; the median of three
+looked, large batches when two were. Answers come in bursts, so a sample is a window of singles; the cheaper of two
 counts, for a machine has hiccups. Nothing is batched until singles are known not to be cheap; then batches are tried,
 and go on where a member costs clearly less than a single. What is not in use is tried again every half minute.
 """
@@ -25,7 +25,7 @@ _BUSY_SINGLES = 8
 _BUSY_BATCHES = 2
 _SAMPLE_SINGLES = 256
 _SAMPLE_MEMBERS = 500
-_SAMPLES = 3
+_SAMPLES = 2
 _MEMORY_SECONDS = 30.0
 LARGE_BATCH = 250
 """As many that wait are enough for a batch wherever batches pay."""
@@ -51,7 +51,7 @@ class _Meter:
     @property
     def us(self) -> float | None:
         """Microseconds for each; None: not known (any more)."""
-        return sorted(self._samples)[_SAMPLES // 2] if len(self._samples) == _SAMPLES else None
+        return min(self._samples) if len(self._samples) == _SAMPLES else None
 
     def observe(self, now: float, ended: int, in_flight: int) -> bool:
         """Take note; True: there is a new sample."""
@@ -67,8 +67,14 @@ class _Meter:
 
     def begin(self, now: float, in_flight: int) -> None:
         """So many are under way from now on."""
-        if not self._began and in_flight >= self._busy:
+        if in_flight < self._busy:
+            self._began = 0.0
+        elif not self._began:
             self._began = now
+
+    def interrupt(self) -> None:
+        """What is under way will not be answered; what was learned before stands."""
+        self._began, self._ended, self._spent = 0.0, 0, 0.0
 
     def forget(self) -> None:
         """Measure anew."""
@@ -112,6 +118,11 @@ class Pace:
         if self._fixed is None:
             self._singles.begin(now, 0 if batches_in_flight else singles_in_flight)
             self._members.begin(now, batches_in_flight)
+
+    def interrupt(self) -> None:
+        """The connection broke: how long that takes is nobody's price."""
+        self._singles.interrupt()
+        self._members.interrupt()
 
     def _forget(self, now: float) -> bool:
         forgets = False
