@@ -20,6 +20,7 @@ import pytest
 from factories import make_hint, make_presence
 from jetmill.bus.ports import Bus
 from jetmill_operator.cluster.credential import Credential
+from jetmill_operator.cluster.errors import AbsentError
 from jetmill_operator.cluster.kube import KubeCluster
 from jetmill_operator.cluster.ports import (
     BUDGET,
@@ -131,7 +132,8 @@ class Workers:
         head = {"name": name, "namespace": self._person.namespace}
         conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": head, "status": {"conditions": conditions}}
-        await self._person.kube.apply(POD, body, manager="kubelet", subresource="status")
+        with suppress(AbsentError):  # taken away meanwhile
+            await self._person.kube.apply(POD, body, manager="kubelet", subresource="status")
 
 
 async def live_through_everything(person: Person, bus: Bus) -> None:
