@@ -230,6 +230,19 @@ def test_batches_that_pay_go_on() -> None:
     assert pace.threshold <= 40
 
 
+def test_the_time_of_small_batches_is_not_that_of_large_ones() -> None:
+    pace = Pace()
+    feed(pace, single_us=200, until=2.0)
+    for number in range(8):
+        now = 3.0 + number
+        pace.begin(now, singles_in_flight=0, batches_in_flight=3)
+        pace.skip_batches()
+        pace.observe(now + 0.5, singles=0, members=0, singles_in_flight=0, batches_in_flight=3)
+        pace.skip_batches()
+        feed_batches(pace, member_us=20, since=now + 0.6, batches=3)
+    assert pace.threshold <= 20
+
+
 def test_the_price_of_a_single_is_measured_anew_after_a_while_of_batches() -> None:
     pace = Pace()
     feed(pace, single_us=200, until=2.0)

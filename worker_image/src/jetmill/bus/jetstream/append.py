@@ -80,7 +80,7 @@ class _Single(Call):
         return True
 
     def fail(self, error: BusError) -> None:
-        self.appender.single_ended()
+        self.appender.single_ended(answered=False)
         self.settle_failed(error)
 
     def settle(self, seq: int) -> None:
@@ -119,7 +119,7 @@ class _Batch(Call):
         if not isinstance(error, NoAnswerError):  # 503, denied: nothing happened, and it may be true of one member only
             self.appender.batch_refused(self.members, error.code)
             return
-        self.appender.batch_ended(len(self.members))
+        self.appender.batch_ended(len(self.members), answered=False)
         for member in self.members:
             member.settle_failed(type(error)(f"{member.subject}: {error.message}"))
 
@@ -188,17 +188,24 @@ class Appender:
         self._stop_listening()
         self._fail_queued()
 
-    def single_ended(self) -> None:
+    def single_ended(self, *, answered: bool = True) -> None:
         """Take note that a single has its verdict."""
         self._singles -= 1
-        self._ended += 1
+        if answered:
+            self._ended += 1
+        else:
+            self._pace.interrupt()
         self._pump_soon()
 
-    def batch_ended(self, count: int) -> None:
+    def batch_ended(self, count: int, *, answered: bool = True, stored: bool = True) -> None:
         """Take note that a batch has its verdict."""
         self._batches -= 1
         self._batched -= count
-        if count >= LARGE_BATCH:
+        if not answered:
+            self._pace.interrupt()
+        elif count < LARGE_BATCH:
+            self._pace.skip_batches()
+        elif stored:
             self._members_ended += count
         self._pump_soon()
 
@@ -206,7 +213,7 @@ class Appender:
         """Nothing of a batch was stored: send its members again, each alone for a verdict of its own."""
         if code == _BATCH_DISABLED:
             self._atomic = False
-        self.batch_ended(len(members))
+        self.batch_ended(len(members), stored=False)
         self._alone.extend(members)
 
     def _may_send(self) -> bool:

@@ -4,10 +4,11 @@ A batch costs an R1 file stream a temporary store (some milliseconds) and each m
 sync where the server syncs always (50 µs and more, by the disk), and little where it does not. With the server's
 default sync a drain in singles is a third quicker than one in batches, with every write synced half as quick.
 
-So both are measured, each while it is what everything waits for: singles when answers were still missing each time we
-looked, large batches when two were. Answers come in bursts, so a sample is a window of singles; the cheaper of two
+So both are measured, each while it is what everything waits for: singles from when eight are under way,
+large batches from when two are. Answers come in bursts, so a sample is a window of singles; the cheaper of two
 counts, for a machine has hiccups. Nothing is batched until singles are known not to be cheap; then batches are tried,
-and go on where a member costs clearly less than a single. What is not in use is tried again every half minute.
+and go on where a member costs clearly less than a single. A price is forgotten after half a minute in which it
+was not seen.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import deque
 _BATCH_US = 2500.0
 _MEMBER_US = 15.0
 _CHEAP_US = 50.0
+_DEAR_US = 150.0
 _WORTH = 0.6
 """A member that costs less than this part of a single is worth batches; both are measured on a busy machine."""
 _SMALLEST_BATCH = 16
@@ -52,6 +54,11 @@ class _Meter:
     def us(self) -> float | None:
         """Microseconds for each; None: not known (any more)."""
         return min(self._samples) if len(self._samples) == _SAMPLES else None
+
+    @property
+    def knows(self) -> bool:
+        """There is a sample, be it one of those that make a price."""
+        return bool(self._samples)
 
     def observe(self, now: float, ended: int, in_flight: int) -> bool:
         """Take note; True: there is a new sample."""
@@ -119,15 +126,19 @@ class Pace:
             self._singles.begin(now, 0 if batches_in_flight else singles_in_flight)
             self._members.begin(now, batches_in_flight)
 
+    def skip_batches(self) -> None:
+        """A small batch has ended: the time since the last sample is not that of large ones."""
+        self._members.interrupt()
+
     def interrupt(self) -> None:
-        """The connection broke: how long that takes is nobody's price."""
+        """No answer came, or the connection broke: how long that takes is nobody's price."""
         self._singles.interrupt()
         self._members.interrupt()
 
     def _forget(self, now: float) -> bool:
         forgets = False
         for meter in (self._singles, self._members):
-            if meter.us is not None and now - meter.learned > _MEMORY_SECONDS:
+            if meter.knows and now - meter.learned > _MEMORY_SECONDS:
                 meter.forget()
                 forgets = True
         return forgets
@@ -136,8 +147,12 @@ class Pace:
         single, member = self._singles.us, self._members.us
         if single is None:
             self.threshold, self.window = NEVER, _WINDOW
-        elif single <= _CHEAP_US or (member is not None and member >= single * _WORTH):
+        elif single <= _CHEAP_US:
             self.threshold, self.window = NEVER, _WINDOW_CHEAP
+        elif member is not None and member >= single * _WORTH:
+            self.threshold, self.window = NEVER, _WINDOW
+        elif member is None and single < _DEAR_US:
+            self.threshold, self.window = LARGE_BATCH, _WINDOW  # tried with large ones, which can be measured
         else:
             worth = int(_BATCH_US / (single - _MEMBER_US))
             self.threshold, self.window = min(LARGE_BATCH, max(_SMALLEST_BATCH, worth)), _WINDOW
